@@ -1,0 +1,1 @@
+"""Restricted subprocesses for envcli plugins."""

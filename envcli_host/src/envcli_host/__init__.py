@@ -1,0 +1,1 @@
+"""The envcli command and its plugin host."""

@@ -1,0 +1,1 @@
+"""devpi-based plugin index of envcli."""

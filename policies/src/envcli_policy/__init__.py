@@ -1,0 +1,1 @@
+"""Pure trust and permission policy of envcli."""

@@ -1,0 +1,1 @@
+"""Vetting checks for envcli plugins."""

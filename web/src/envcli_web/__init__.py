@@ -1,0 +1,1 @@
+"""The envcli marketplace site."""
