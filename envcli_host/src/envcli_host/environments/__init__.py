@@ -1,0 +1,1 @@
+"""Named environments of one project: grammar, files, validation, synchronisation."""

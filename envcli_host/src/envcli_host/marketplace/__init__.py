@@ -1,0 +1,1 @@
+"""The client of plugin indexes: pinned trust, verified offers, freshness."""
