@@ -1,7 +1,7 @@
 """Errors of the host.
 
-Every error that a user may see names the thing, the cause and the remedy; ``cli.main`` prints it as one line and
-turns ``exit_code`` into the exit status.
+Every error that a user may see names the thing, the cause and the remedy; ``cli.main`` prints it as one line
+and turns ``exit_code`` into the exit status.
 """
 
 
@@ -25,7 +25,7 @@ class EnvcliError(Exception):
 
 
 class UsageError(EnvcliError):
-    """The command line cannot be understood or lacks a decision that only the user can take (exit status 2)."""
+    """The command line cannot be understood, or lacks a decision only the user can take (exit status 2)."""
 
     exit_code = 2
 
