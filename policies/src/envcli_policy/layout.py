@@ -1,0 +1,190 @@
+"""Layouts: which steps a release must have gone through, and who may have performed each.
+
+Modelled on in-toto layouts (https://github.com/in-toto/specification), reduced to attestations: a step names a
+predicate, the functionaries who may sign it, how many distinct ones must, and what the predicate must say. The
+evaluation is pure: it runs nothing and reads nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+from envcli_policy.errors import MalformedError, PolicyError
+from envcli_policy.statements import Functionary, PredicateKind, Subject, VerifiedStatement
+from envcli_policy.strict_json import Fields, parse_json
+
+MAX_LAYOUT_BYTES = 256 * 1024
+
+
+class LayoutError(PolicyError):
+    """The statements do not satisfy the layout."""
+
+    rule = "layout-unsatisfied"
+
+
+class StepMissingError(LayoutError):
+    """Too few functionaries performed a step for some file."""
+
+    rule = "layout-step-missing"
+
+
+class ConstraintError(LayoutError):
+    """A statement says something that the layout does not allow, such as a failed test result."""
+
+    rule = "layout-constraint"
+
+
+class DisjointError(LayoutError):
+    """The same functionary performed two steps that must be performed by different ones."""
+
+    rule = "layout-disjoint"
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionaryRule:
+    """Who may perform a step: everyone with this role, narrowed by identity and issuer where given."""
+
+    role: str
+    identity: str | None = None
+    issuer: str | None = None
+
+    def matches(self, who: Functionary) -> bool:
+        """Whether `who` is meant."""
+        return (
+            who.role == self.role
+            and self.identity in (None, who.identity)
+            and self.issuer in (None, who.issuer)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Constraint:
+    """The value at `field` (dotted path into the predicate) must be one of `allowed`."""
+
+    field: str
+    allowed: tuple[Any, ...]
+
+    def holds(self, predicate: Mapping[str, Any]) -> bool:
+        """Whether the predicate has the field with an allowed value of the same JSON type."""
+        value: Any = predicate
+        for part in self.field.split("."):
+            if not isinstance(value, Mapping) or part not in value:
+                return False
+            value = value[part]
+        return any(type(value) is type(allowed) and value == allowed for allowed in self.allowed)
+
+
+@dataclass(frozen=True, slots=True)
+class Exemption:
+    """The step is not required when every statement of `step` fulfils `constraint`."""
+
+    step: str
+    constraint: Constraint
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of the way of a release."""
+
+    name: str
+    predicate: PredicateKind
+    functionaries: tuple[FunctionaryRule, ...]
+    threshold: int
+    constraints: tuple[Constraint, ...] = ()
+    unless: Exemption | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Every step, and the groups of steps whose functionaries must be disjoint."""
+
+    name: str
+    steps: tuple[Step, ...]
+    disjoint: tuple[tuple[str, ...], ...] = ()
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Layout:
+        """Parse a layout, for instance the TUF target ``trust/layout.json``.
+
+        Raises:
+            MalformedError: Not the documented shape, no step, a threshold below one, or a reference to a step
+                that does not exist.
+        """
+        fields = Fields(parse_json(data, limit=MAX_LAYOUT_BYTES, what="layout"), "layout")
+        fields.only("version", "name", "steps", "disjoint").integer("version", low=1, high=1)
+        steps = tuple(_parse_step(entry) for entry in fields.objects("steps", limit=50))
+        disjoint = tuple(_parse_group(group) for group in fields.items("disjoint", limit=50))
+        layout = cls(fields.text("name", limit=100), steps, disjoint)
+        _check_references(layout)
+        return layout
+
+    @property
+    def roles(self) -> frozenset[str]:
+        """Every role that may perform a step."""
+        return frozenset(rule.role for step in self.steps for rule in step.functionaries)
+
+
+def default_layout() -> bytes:
+    """The layout that ships with the package, as JSON."""
+    return files("envcli_policy").joinpath("data/layouts/default.json").read_bytes()
+
+
+def verify_layout(
+    layout: Layout, statements: Sequence[VerifiedStatement], subjects: Iterable[Subject]
+) -> None:
+    """Check that every file went through every step.
+
+    Args:
+        layout: The layout in force.
+        statements: Statements whose signatures were already verified; others are of no use here.
+        subjects: Every file of the release. None at all is refused.
+
+    Raises:
+        StepMissingError: A step was performed by too few functionaries for some file.
+        ConstraintError: A functionary of a step said something the layout does not allow.
+        DisjointError: Two steps that must be apart share a functionary.
+    """
+    wanted = tuple(subjects)
+    if not wanted:
+        raise LayoutError("the release has no file, so nothing can be shown about it")
+    performed = {step.name: _performed_by(step, statements, wanted) for step in layout.steps}
+    for step in layout.steps:
+        _check_step(step, performed, wanted)
+    for group in layout.disjoint:
+        _check_disjoint(group, performed)
+
+
+def is_exempt(step: Step, statements: Sequence[VerifiedStatement]) -> bool:
+    """Whether `step` is not required, given the statements of the step that its exemption refers to."""
+    raise NotImplementedError
+
+
+def _performed_by(
+    step: Step, statements: Sequence[VerifiedStatement], wanted: tuple[Subject, ...]
+) -> tuple[VerifiedStatement, ...]:
+    raise NotImplementedError
+
+
+def _check_step(
+    step: Step, performed: Mapping[str, tuple[VerifiedStatement, ...]], wanted: tuple[Subject, ...]
+) -> None:
+    raise NotImplementedError
+
+
+def _check_disjoint(group: tuple[str, ...], performed: Mapping[str, tuple[VerifiedStatement, ...]]) -> None:
+    raise NotImplementedError
+
+
+def _parse_step(entry: Fields) -> Step:
+    raise NotImplementedError
+
+
+def _parse_group(group: Any) -> tuple[str, ...]:
+    raise NotImplementedError
+
+
+def _check_references(layout: Layout) -> None:
+    raise MalformedError("layout")
