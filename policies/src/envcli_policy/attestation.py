@@ -64,7 +64,7 @@ class AttestationIdentityError(AttestationError):
 
 @dataclass(frozen=True, slots=True)
 class AttestationFacts:
-    """What one verified attestation shows: who (`identity`, `issuer`) said what kind of thing about which file."""
+    """What one verified attestation shows: who said which kind of thing about which file."""
 
     predicate_type: str
     identity: str
@@ -205,7 +205,9 @@ def _verify_one(
         )
     digest = hashlib.sha256(attestation.model_dump_json().encode()).hexdigest()
     kind = _kind(predicate_type, wanted.name)
-    return AttestationFacts(predicate_type, seen_identity, seen_issuer, subject.name, subject.sha256, kind, digest)
+    return AttestationFacts(
+        predicate_type, seen_identity, seen_issuer, subject.name, subject.sha256, kind, digest
+    )
 
 
 def _verified_payload(attestation: Attestation, verifier: Verifier, filename: str) -> bytes:

@@ -1,12 +1,13 @@
 """Layouts: which steps a release must have gone through, and who may have performed each.
 
-Modelled on in-toto layouts (https://github.com/in-toto/specification), reduced to attestations: a step names a
-predicate, the functionaries who may sign it, how many distinct ones must, and what the predicate must say. The
-evaluation is pure: it runs nothing and reads nothing.
+Modelled on in-toto layouts (https://github.com/in-toto/specification), reduced to attestations: a step
+names a predicate, the functionaries who may sign it, how many distinct ones must, and what the predicate
+must say. The evaluation is pure: it runs nothing and reads nothing.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -157,34 +158,128 @@ def verify_layout(
         _check_disjoint(group, performed)
 
 
-def is_exempt(step: Step, statements: Sequence[VerifiedStatement]) -> bool:
-    """Whether `step` is not required, given the statements of the step that its exemption refers to."""
-    raise NotImplementedError
+def is_exempt(step: Step, performed: Mapping[str, Sequence[VerifiedStatement]]) -> bool:
+    """Whether `step` is not required, given by step name what qualified functionaries stated.
+
+    All statements of the step that the exemption refers to must say so: one that differs, and none at all,
+    leave the step required.
+    """
+    if step.unless is None:
+        return False
+    grounds = performed.get(step.unless.step, ())
+    return bool(grounds) and all(step.unless.constraint.holds(one.statement.predicate) for one in grounds)
 
 
 def _performed_by(
     step: Step, statements: Sequence[VerifiedStatement], wanted: tuple[Subject, ...]
 ) -> tuple[VerifiedStatement, ...]:
-    raise NotImplementedError
+    """The statements of the step's kind, by its functionaries, about at least one of the files."""
+    return tuple(
+        one
+        for one in statements
+        if one.kind is step.predicate
+        and any(rule.matches(one.functionary) for rule in step.functionaries)
+        and not set(wanted).isdisjoint(one.statement.subjects)
+    )
 
 
 def _check_step(
     step: Step, performed: Mapping[str, tuple[VerifiedStatement, ...]], wanted: tuple[Subject, ...]
 ) -> None:
-    raise NotImplementedError
+    mine = performed[step.name]
+    for one in mine:
+        _check_constraints(step, one)
+    if is_exempt(step, performed):
+        return
+    for subject in wanted:
+        who = {one.functionary.identity for one in mine if subject in one.statement.subjects}
+        if len(who) < step.threshold:
+            roles = " or ".join(sorted({rule.role for rule in step.functionaries}))
+            raise StepMissingError(
+                f"step {step.name!r} of {subject.name} was performed by {len(who)} of {step.threshold} "
+                f"functionaries ({roles})",
+                remedy="The release is promoted once every step was performed for every file",
+            )
+
+
+def _check_constraints(step: Step, one: VerifiedStatement) -> None:
+    for constraint in step.constraints:
+        if not constraint.holds(one.statement.predicate):
+            allowed = " or ".join(json.dumps(value) for value in constraint.allowed)
+            raise ConstraintError(
+                f"step {step.name!r}: {constraint.field!r} in the statement of {one.functionary.name} "
+                f"is not {allowed}"
+            )
 
 
 def _check_disjoint(group: tuple[str, ...], performed: Mapping[str, tuple[VerifiedStatement, ...]]) -> None:
-    raise NotImplementedError
+    seen: dict[str, str] = {}
+    for step in group:
+        for identity in {one.functionary.identity for one in performed[step]}:
+            if identity in seen:
+                raise DisjointError(
+                    f"{identity} performed both {seen[identity]!r} and {step!r}",
+                    remedy="These steps must be performed by different functionaries",
+                )
+            seen[identity] = step
 
 
 def _parse_step(entry: Fields) -> Step:
-    raise NotImplementedError
+    entry.only("name", "predicate", "functionaries", "threshold", "constraints", "unless")
+    try:
+        predicate = PredicateKind(entry.text("predicate", limit=50))
+    except ValueError as error:
+        raise MalformedError(
+            f"{entry.what}: the predicate must be one of {', '.join(PredicateKind)}"
+        ) from error
+    rules = tuple(_parse_rule(rule) for rule in entry.objects("functionaries", limit=100))
+    if not rules:
+        raise MalformedError(f"{entry.what}: nobody may perform this step")
+    return Step(
+        name=entry.text("name", limit=100),
+        predicate=predicate,
+        functionaries=rules,
+        threshold=entry.integer("threshold", low=1, high=100),
+        constraints=tuple(_parse_constraint(one) for one in entry.objects("constraints", limit=50)),
+        unless=_parse_exemption(entry.object("unless")) if "unless" in entry else None,
+    )
+
+
+def _parse_rule(entry: Fields) -> FunctionaryRule:
+    entry.only("role", "identity", "issuer")
+    return FunctionaryRule(
+        entry.text("role", limit=50),
+        entry.optional_text("identity", limit=500),
+        entry.optional_text("issuer", limit=500),
+    )
+
+
+def _parse_constraint(entry: Fields) -> Constraint:
+    allowed = tuple(entry.only("field", "allowed").items("allowed", limit=50))
+    if not allowed:
+        raise MalformedError(f"{entry.what}: 'allowed' must not be empty")
+    return Constraint(entry.text("field", limit=200), allowed)
+
+
+def _parse_exemption(entry: Fields) -> Exemption:
+    entry.only("step", "field", "allowed")
+    constraint = Constraint(entry.text("field", limit=200), tuple(entry.items("allowed", limit=50)))
+    return Exemption(entry.text("step", limit=100), constraint)
 
 
 def _parse_group(group: Any) -> tuple[str, ...]:
-    raise NotImplementedError
+    if not isinstance(group, list) or len(group) < 2 or not all(isinstance(name, str) for name in group):
+        raise MalformedError(
+            "layout: every group of disjoint steps must be a list of at least two step names"
+        )
+    return tuple(group)
 
 
 def _check_references(layout: Layout) -> None:
-    raise MalformedError("layout")
+    names = [step.name for step in layout.steps]
+    if not names or len(set(names)) != len(names):
+        raise MalformedError("layout: steps must be present and their names unique")
+    referred = [name for group in layout.disjoint for name in group]
+    referred += [step.unless.step for step in layout.steps if step.unless]
+    if unknown := sorted(set(referred) - set(names)):
+        raise MalformedError(f"layout: there is no step {unknown[0]!r}")

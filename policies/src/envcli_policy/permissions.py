@@ -1,7 +1,7 @@
 """How much harm a permission can do: a risk tier for every request, and the difference between two sets.
 
-Tiers and the scopes that raise them stand in ``data/permissions.toml``; a permission without an entry there is
-critical, so a new permission can never be taken for harmless by omission.
+Tiers and the scopes that raise them stand in ``data/permissions.toml``; a permission without an entry there
+is critical, so a new permission can never be taken for harmless by omission.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class RiskTier(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PermissionProfile:
-    """What is known about one permission: its tier, the scope patterns that raise it, and words for people."""
+    """One permission: its tier, the scope patterns that raise it, and words for people."""
 
     tier: RiskTier
     title: str

@@ -37,9 +37,10 @@ class FreshnessLimits:
 class SecurityPolicy:
     """The policy in force.
 
-    `timestamp_life` is how long a TUF timestamp lives; `clock_tolerance` how far a time may lie in the future;
-    `cooldown` the age below which a release is pointed out to the user; `allowed_risk` the highest tier that a
-    script may accept unless it says otherwise; `human_review_from` the tier from which vetting asks a person.
+    `timestamp_life` is how long a TUF timestamp lives; `clock_tolerance` how far a time may lie in the
+    future; `cooldown` the age below which a release is pointed out to the user; `allowed_risk` the highest
+    tier that a script may accept unless it says otherwise; `human_review_from` the tier from which vetting
+    asks a person.
     """
 
     timestamp_life: timedelta
@@ -65,7 +66,9 @@ class SecurityPolicy:
 @functools.cache
 def default_policy() -> SecurityPolicy:
     """The policy that ships with the package."""
-    return parse_policy(files("envcli_policy").joinpath("data/security-policy.toml").read_text(encoding="utf-8"))
+    return parse_policy(
+        files("envcli_policy").joinpath("data/security-policy.toml").read_text(encoding="utf-8")
+    )
 
 
 def parse_policy(text: str) -> SecurityPolicy:
@@ -93,7 +96,9 @@ def parse_policy(text: str) -> SecurityPolicy:
 
 def _limits(fields: Fields) -> FreshnessLimits:
     warn = fields.integer("warn_after_days", low=0, high=3650)
-    return FreshnessLimits(timedelta(days=warn), timedelta(days=fields.integer("refuse_after_days", low=warn, high=3650)))
+    return FreshnessLimits(
+        timedelta(days=warn), timedelta(days=fields.integer("refuse_after_days", low=warn, high=3650))
+    )
 
 
 def _tier(fields: Fields, name: str) -> RiskTier:

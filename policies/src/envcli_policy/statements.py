@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from securesystemslib.dsse import Envelope
 from securesystemslib.exceptions import VerificationError
-from securesystemslib.signer import Signer, SSlibKey
+from securesystemslib.signer import Signer, SSlibKey  # type: ignore[attr-defined]
 
 from envcli_policy.errors import MalformedError, PolicyError
 from envcli_policy.strict_json import Fields, check_sha256, parse_json
@@ -89,7 +89,9 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """An in-toto statement: predicate type (URI), the subjects it is about, and the predicate (JSON object)."""
+    """An in-toto statement: predicate type (URI), the subjects it is about, and the predicate (JSON
+    object).
+    """
 
     predicate_type: str
     subjects: tuple[Subject, ...]
@@ -108,7 +110,9 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class PinnedKey:
-    """One entry of ``trust/keys.json``. The key counts from `valid_from` up to, not including, `valid_until`."""
+    """One entry of ``trust/keys.json``. The key counts from `valid_from` up to, not including,
+    `valid_until`.
+    """
 
     keyid: str
     public: str
@@ -124,7 +128,9 @@ class PinnedKey:
 
 @dataclass(frozen=True, slots=True)
 class Functionary:
-    """Who performed a step: `identity` is a key id or a certificate's identity URI, `issuer` empty for keys."""
+    """Who performed a step: `identity` is a key id or a certificate's identity URI, `issuer` empty for
+    keys.
+    """
 
     role: str
     name: str
@@ -221,10 +227,13 @@ def verify_statement(envelope: bytes, keys: KeyRing, roles: Iterable[str], at: d
             if key.keyid in parsed.signatures and _is_signed_by(parsed, key):
                 statement = _parse_payload(parsed.payload)
                 who = Functionary(key.role, key.name, key.keyid)
-                return VerifiedStatement(_kind(statement), statement, who, hashlib.sha256(envelope).hexdigest())
+                return VerifiedStatement(
+                    _kind(statement), statement, who, hashlib.sha256(envelope).hexdigest()
+                )
     made_by = ", ".join(keyid[:16] for keyid in parsed.signatures)
     raise SignatureError(
-        f"the statement is signed by key {made_by}, which is no valid {' or '.join(wanted)} key at {at:%Y-%m-%d}",
+        f"the statement is signed by key {made_by}, "
+        f"which is no valid {' or '.join(wanted)} key at {at:%Y-%m-%d %H:%M}",
         remedy="Refresh the trust metadata; if it persists, the statement was not made by this index",
     )
 
@@ -288,7 +297,9 @@ def _parse_envelope(data: bytes) -> Envelope:
     signature = {"keyid": entry.sha256("keyid"), "sig": entry.text("sig", limit=200)}
     payload = fields.text("payload", limit=MAX_ENVELOPE_BYTES)
     try:
-        return Envelope.from_dict({"payload": payload, "payloadType": PAYLOAD_TYPE, "signatures": [signature]})
+        return Envelope.from_dict(
+            {"payload": payload, "payloadType": PAYLOAD_TYPE, "signatures": [signature]}
+        )
     except ValueError as error:
         raise MalformedError("envelope: payload or signature is not Base64") from error
 
@@ -306,4 +317,6 @@ def _parse_payload(payload: bytes) -> Statement:
 
 def _parse_subject(entry: Fields) -> Subject:
     digest = entry.only("name", "digest").mapping("digest")
-    return Subject(entry.text("name", limit=500), check_sha256(digest.get("sha256"), f"{entry.what}: 'sha256'"))
+    return Subject(
+        entry.text("name", limit=500), check_sha256(digest.get("sha256"), f"{entry.what}: 'sha256'")
+    )

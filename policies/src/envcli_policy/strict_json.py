@@ -87,7 +87,9 @@ def _children(node: Any) -> Sequence[Any]:
 
 
 class Fields:
-    """Typed access to one JSON object; every accessor raises `MalformedError` naming the document and field."""
+    """Typed access to one JSON object; every accessor raises `MalformedError` naming the document and
+    field.
+    """
 
     def __init__(self, value: Any, what: str) -> None:
         if not isinstance(value, Mapping):
@@ -140,7 +142,7 @@ class Fields:
 
     def mapping(self, name: str) -> dict[str, Any]:
         """The object in this field as a plain dict."""
-        return dict(self.object(name)._value)  # noqa: SLF001 (own class)
+        return dict(self.object(name)._value)
 
     def items(self, name: str, *, limit: int = 10_000) -> list[Any]:
         """The list in this field, at most `limit` long."""
@@ -151,7 +153,9 @@ class Fields:
 
     def objects(self, name: str, *, limit: int = 10_000) -> list[Fields]:
         """The list of objects in this field."""
-        return [Fields(item, f"{self.what}: {name}[{n}]") for n, item in enumerate(self.items(name, limit=limit))]
+        return [
+            Fields(item, f"{self.what}: {name}[{n}]") for n, item in enumerate(self.items(name, limit=limit))
+        ]
 
     def texts(self, name: str, *, limit: int = 10_000) -> tuple[str, ...]:
         """The list of strings in this field."""

@@ -86,7 +86,9 @@ def advance(state: ReleaseState, action: Action) -> ReleaseState:
     following = EDGES[state].get(action)
     if following is None:
         possible = ", ".join(allowed_actions(state)) or "nothing"
-        raise TransitionError(f"cannot {action} a release that is {state}", remedy=f"Possible now: {possible}")
+        raise TransitionError(
+            f"cannot {action} a release that is {state}", remedy=f"Possible now: {possible}"
+        )
     return following
 
 
