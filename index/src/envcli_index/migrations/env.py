@@ -3,13 +3,12 @@
 from typing import Any, Literal
 
 from alembic import context
-
 from envcli_index.database import UtcDateTime, metadata
 
 
 def _render_item(kind: str, item: Any, _context: Any) -> str | Literal[False]:
-    """Write our column type as what the database sees, so that old migrations never depend on today's
-    code.""" return "sa.DateTime()" if kind == "type" and isinstance(item, UtcDateTime) else False
+    """Write our column type as what the database sees: old migrations never depend on today's code."""
+    return "sa.DateTime()" if kind == "type" and isinstance(item, UtcDateTime) else False
 
 
 context.configure(
