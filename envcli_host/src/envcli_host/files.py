@@ -1,0 +1,98 @@
+"""Files that are either old or new, never half: atomic replacement, locks, bounded reads."""
+
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from envcli_host.errors import EnvcliError
+
+PRIVATE_FILE = 0o600
+PRIVATE_DIRECTORY = 0o700
+
+
+def write_atomically(path: Path, content: bytes, mode: int = PRIVATE_FILE) -> None:
+    """Replace ``path`` by ``content``: temporary file, fsync, rename, fsync of the directory.
+
+    Args:
+        path: the file; missing parent directories are created with mode 0700. A symbolic link is followed, so
+            that the file behind it changes and not the link.
+        content: the whole new content.
+        mode: permission bits of the new file.
+
+    Raises:
+        EnvcliError: the file cannot be written (disk full, no permission); the old content is untouched.
+    """
+    target = Path(os.path.realpath(path))
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True, mode=PRIVATE_DIRECTORY)
+        _write_new(temporary, content, mode)
+        temporary.replace(target)
+        _sync_directory(target.parent)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise EnvcliError(
+            f"{path} cannot be written: {error.strerror or error}",
+            remedy="Free some space or correct the directory's permissions; the old file is unchanged",
+        ) from error
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold an exclusive advisory lock on the file ``path`` (created with mode 0600) for the block's duration.
+
+    Raises:
+        EnvcliError: the lock file cannot be opened.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=PRIVATE_DIRECTORY)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, PRIVATE_FILE)
+    except OSError as error:
+        raise EnvcliError(
+            f"{path} cannot be locked: {error.strerror or error}",
+            remedy="Correct the directory's permissions",
+        ) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def read_bounded(path: Path, limit: int) -> bytes:
+    """Return the content of ``path``, which must be a regular file of at most ``limit`` bytes.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        EnvcliError: it cannot be read or is larger.
+    """
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(limit + 1)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise EnvcliError(f"{path} cannot be read: {error.strerror or error}") from error
+    if len(content) > limit:
+        raise EnvcliError(f"{path} is larger than {limit} bytes", remedy="Check what was written there")
+    return content
+
+
+def _write_new(path: Path, content: bytes, mode: int) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
+    with os.fdopen(descriptor, "wb") as stream:
+        os.fchmod(stream.fileno(), mode)
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
