@@ -1,0 +1,1 @@
+"""Ratios to named peers and floors, each measured in the same run: ``python -m benchmarks``."""
