@@ -1,1 +1,3 @@
 """The envcli command and its plugin host."""
+
+__version__ = "0.1.0"

@@ -225,6 +225,23 @@ class Project:
             inherited |= self.read(name).expand({**outer, **inherited})
         return inherited
 
+    def update(self, environment: str, changes: Mapping[str, str | None]) -> None:
+        """Set the variables that have a value and remove those that have None, in one atomic write.
+
+        Args:
+            environment: its name.
+            changes: variable → new value, or None to remove it; removing what is not there is no error.
+        """
+        with self.lock():
+            document = self.read(environment)
+            for name, value in changes.items():
+                document = document.without(name) if value is None else document.with_value(name, value)
+            self.write(environment, document)
+
+    def plugin_config(self, name: str) -> Mapping[str, Any]:
+        """Return the table ``[plugins.<name>]`` of a plugin (``id``) or a named instance (``id@instance``)."""
+        return self.config.plugins.get(name, {})
+
     def ancestry(self, environment: str) -> tuple[str, ...]:
         """Return ``environment`` and what it inherits from, nearest first.
 

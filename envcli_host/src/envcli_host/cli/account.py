@@ -1,0 +1,41 @@
+"""``envcli login | logout``."""
+
+import argparse
+from typing import TYPE_CHECKING
+
+from envcli_host.cli.output import escape_controls
+from envcli_host.config import HostPaths
+
+if TYPE_CHECKING:
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+
+
+def add_parser(subparsers: "Subparsers") -> None:
+    """Add the commands of this module."""
+    login = subparsers.add_parser(
+        "login",
+        help="store an API token",
+        description="Store an API token (file mode 0600), read from standard input or typed unseen. "
+        "ENVCLI_TOKEN takes precedence over the stored one.",
+    )
+    login.set_defaults(func=run_login)
+    logout = subparsers.add_parser("logout", help="delete the stored API token")
+    logout.set_defaults(func=run_logout)
+
+
+def run_login(arguments: argparse.Namespace) -> int:  # noqa: ARG001 - the shape of every command
+    """Read and keep a token."""
+    from envcli_host.cli.prompts import read_secret
+    from envcli_host.marketplace.account import store_token
+
+    issuer = store_token(read_secret("API token").strip(), HostPaths.from_environment())
+    print(f"token stored; it is shown to {escape_controls(issuer)} and its index only")
+    return 0
+
+
+def run_logout(arguments: argparse.Namespace) -> int:  # noqa: ARG001 - the shape of every command
+    """Forget the token."""
+    from envcli_host.marketplace.account import forget_token
+
+    print("token deleted" if forget_token(HostPaths.from_environment()) else "there was no stored token")
+    return 0
