@@ -2,7 +2,8 @@
 
 A *sandbox* is one child process that holds exactly what its request names: a read-only import tree, granted
 mounts, a sized scratch folder and one socket to the host. Everything else it may want (variables, network
-connections, files picked by pattern, the host's API) it has to ask for, and a :class:`Broker` in the host decides.
+connections, files picked by pattern, the host's API) it has to ask for, and a :class:`Broker` in the host
+decides.
 
 Typical use::
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from envcli_sandbox.audit import AuditSink, NullAudit
     from envcli_sandbox.broker import Broker, NetworkConnector, NullBroker, Reply
+    from envcli_sandbox.capabilities import Capabilities, Gap, probe
     from envcli_sandbox.errors import (
         ProtocolError,
         SandboxCallError,
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
         SandboxUnavailableError,
     )
     from envcli_sandbox.outcome import Outcome
-    from envcli_sandbox.probe import Capabilities, Gap, probe
     from envcli_sandbox.request import Limits, Mount, SandboxRequest, Tier
     from envcli_sandbox.session import Sandbox, open_sandbox
 
@@ -62,8 +63,8 @@ __all__ = [
 _HOME_OF = {
     "AuditSink": "audit",
     "Broker": "broker",
-    "Capabilities": "probe",
-    "Gap": "probe",
+    "Capabilities": "capabilities",
+    "Gap": "capabilities",
     "Limits": "request",
     "Mount": "request",
     "NetworkConnector": "broker",
@@ -80,7 +81,7 @@ _HOME_OF = {
     "SandboxUnavailableError": "errors",
     "Tier": "request",
     "open_sandbox": "session",
-    "probe": "probe",
+    "probe": "capabilities",
 }
 
 

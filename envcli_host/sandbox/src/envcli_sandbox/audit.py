@@ -15,8 +15,8 @@ class AuditSink(Protocol):
     * ``sandbox.syscall-denied``: ``syscall``, ``count``, and ``family`` for sockets
     * ``sandbox.closed``: ``exit_status``, ``killed_by``, ``cpu_seconds``, ``max_rss_bytes``
 
-    No event carries a value that was read, written or answered: only names, hosts and verdicts. Events may arrive
-    from a second thread.
+    No event carries a value that was read, written or answered: only names, hosts and verdicts. Events come
+    one at a time, but not always from the thread that opened the sandbox.
     """
 
     def record(self, event: Mapping[str, Any]) -> None:

@@ -32,7 +32,7 @@ class Broker(Protocol):
     def handle(self, ask: str, params: Mapping[str, Any]) -> Reply:
         """Decide one ask. ``params`` come from untrusted code: check every type.
 
-        Raising refuses the ask, with only the exception's type told to the child, and is audited as ``failed``.
+        Raising refuses the ask; the child learns only the exception's type, and the audit says ``failed``.
         """
 
     def notice(self, kind: str, payload: Mapping[str, Any]) -> None:
@@ -42,7 +42,7 @@ class Broker(Protocol):
 class NullBroker:
     """Refuses every ask and drops every notice."""
 
-    def handle(self, ask: str, params: Mapping[str, Any]) -> Reply:
+    def handle(self, ask: str, params: Mapping[str, Any]) -> Reply:  # noqa: ARG002 the protocol's signature
         """Refuse ``ask``."""
         return Reply(denied=f"{ask} is not granted")
 
@@ -61,8 +61,8 @@ class NetworkConnector:
         """Parse the grants.
 
         Args:
-            grants: ``host:port``, ``*.suffix:port``, or a host alone for port 443. ``*`` stands for labels of a
-                name: for one or more at the front, for exactly one elsewhere.
+            grants: ``host:port``, ``*.suffix:port``, or a host alone for port 443. ``*`` stands for labels of
+                a name: for one or more at the front, for exactly one elsewhere.
             timeout_seconds: longest time for one connection.
 
         Raises:

@@ -1,10 +1,10 @@
 """Which connections a grant allows, and making one that was checked.
 
-Addresses fall in three classes. *Public* ones need a matching grant. *Private* ones (RFC 1918, RFC 4193, RFC 6598)
-need a grant without wildcard, because a wildcard's names may be pointed anywhere by whoever owns the domain.
-*Local* ones need more: loopback only for ``localhost`` or a literal address, link-local addresses (cloud metadata
-services live there) only when the grant spells the address itself. Multicast, unspecified and reserved ones are
-never connected to.
+Addresses fall in three classes. *Public* ones need a matching grant. *Private* ones (RFC 1918, RFC 4193,
+RFC 6598) need a grant without wildcard, because a wildcard's names may be pointed anywhere by whoever owns
+the domain. *Local* ones need more: loopback only for ``localhost`` or a literal address, link-local
+addresses and the others where clouds serve metadata only when the grant spells the address itself.
+Multicast, unspecified and reserved ones are never connected to.
 """
 
 import ipaddress
@@ -18,7 +18,16 @@ from envcli_sandbox.errors import SandboxError
 _LABEL = r"(?:\*|[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)"
 _NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _DEFAULT_PORT = 443
-_METADATA = (ipaddress.ip_network("169.254.0.0/16"), ipaddress.ip_network("fd00:ec2::/32"))
+_METADATA = tuple(
+    ipaddress.ip_network(block)
+    for block in (
+        "169.254.0.0/16",  # link-local: AWS, Google, Azure and most others
+        "100.100.100.200/32",  # Alibaba
+        "168.63.129.16/32",  # Azure's host agent
+        "192.0.0.192/32",  # Oracle
+        "fd00:ec2::/32",  # AWS over IPv6
+    )
+)
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address

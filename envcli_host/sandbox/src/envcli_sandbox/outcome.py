@@ -12,8 +12,9 @@ class Outcome:
     Attributes:
         tier: the tier that was really in force.
         exit_status: exit status of the child, negative signal number when a signal ended it.
-        killed_by: why the host killed it (``"wall"``, ``"scratch"``, ``"protocol"``), which limit did (``"cpu"``,
-            ``"file-size"``), or the signal's name; None for an orderly end.
+        killed_by: why the host killed it (``"wall"``, ``"scratch"``, ``"protocol"``, ``"audit"``,
+            ``"closed"`` when it did not leave), ``"cpu"`` for that limit, or a signal's name; None for an
+            orderly end.
         cpu_seconds: user and system time.
         max_rss_bytes: largest resident set.
         stdout: what it printed, sanitised, at most ``Limits.output_bytes``.

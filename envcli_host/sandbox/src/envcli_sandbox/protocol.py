@@ -6,8 +6,8 @@ descriptors travel beside it (``SCM_RIGHTS``, unix(7)), and the object then says
 * host to child, first frame: the policy
 * child to host, first frame: ``{"ready": {"tier", "mechanisms"}}`` or ``{"refused": why}``
 * host to child: ``{"id", "call", "params"}``, and answers ``{"id", "result" | "denied" | "error"}``
-* child to host: ``{"id", "result" | "error"}``, asks ``{"id", "ask", "params"}``, and the notices ``{"log": {…}}``,
-  ``{"progress": {…}}``
+* child to host: ``{"id", "result" | "error"}``, asks ``{"id", "ask", "params"}``, and the notices
+  ``{"log": {…}}`` and ``{"progress": {…}}``
 """
 
 import array
@@ -16,6 +16,7 @@ import os
 import socket
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple, NoReturn
 
 from envcli_sandbox.errors import ProtocolError
@@ -54,8 +55,8 @@ def parse_frame(body: bytes) -> dict[str, Any]:
     """Parse the body of one frame.
 
     Raises:
-        ProtocolError: it is not exactly one JSON object in UTF-8, repeats a key, or holds a number or text that
-            JSON (RFC 8259) does not know.
+        ProtocolError: it is not exactly one JSON object in UTF-8, repeats a key, or holds a number or text
+            that JSON (RFC 8259) does not know.
     """
     try:
         text = body.decode("utf-8")
@@ -84,7 +85,7 @@ class Channel:
     """One end of the socket. Sending is safe from several threads, receiving belongs to one at a time."""
 
     def __init__(self, sock: socket.socket, *, accepts_fds: bool = False) -> None:
-        """Take over ``sock``. Where ``accepts_fds`` is False the kernel throws descriptors away on arrival."""
+        """Take over ``sock``; unless ``accepts_fds``, the kernel drops descriptors on arrival."""
         self.accepts_fds = accepts_fds
         self._socket = sock
         self._buffer = bytearray()
@@ -119,6 +120,11 @@ class Channel:
         message = parse_frame(bytes(self._buffer[_HEADER_BYTES : _HEADER_BYTES + size]))
         del self._buffer[: _HEADER_BYTES + size]
         return Frame(message, self._take_fds(message.get("fds", 0)))
+
+    def shut(self) -> None:
+        """Tell the other end that nothing more comes, and drop what it still sends."""
+        with suppress(OSError):  # it may be gone already
+            self._socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Close the socket and descriptors nobody took."""

@@ -10,8 +10,8 @@ MIB = 1 << 20
 class Tier(StrEnum):
     """How strong the isolation is.
 
-    ``base`` is rlimits, Landlock and a seccomp allow-list in a plain child. ``hard`` is the same inside its own
-    namespaces with a file system that holds only what was mounted.
+    ``base`` is rlimits, Landlock and a seccomp allow-list in a plain child. ``hard`` is the same inside its
+    own namespaces with a file system that holds only what was mounted.
     """
 
     BASE = "base"
@@ -61,8 +61,8 @@ class SandboxRequest:
         entry: passed to the guest, usually ``"package.module:Class"``.
         guest: ``"module:function"`` called as ``function(channel, entry)`` inside the child, see
             :class:`envcli_sandbox.runner.channel.GuestChannel`.
-        guest_path: further read-only folder put on ``sys.path`` behind ``tree``, where the guest module is found
-            when the tree does not hold it. Only what the child may read belongs there.
+        guest_path: further read-only folder put on ``sys.path`` behind ``tree``, where the guest module is
+            found when the tree does not hold it. Only what the child may read belongs there.
         mounts: granted files and folders.
         scratch_bytes: room of the private writable folder, the child's ``HOME`` and ``TMPDIR``.
         limits: upper bounds.

@@ -1,0 +1,1 @@
+"""Ways to start a child: one module per way."""

@@ -26,7 +26,7 @@ class AskFailedError(SandboxError):
     """The host tried to do what was asked and failed.
 
     Attributes:
-        type_name: kind of the failure as the host names it, for sockets an errno name such as ``ECONNREFUSED``.
+        type_name: kind of the failure as the host names it, for sockets an errno name (``ECONNREFUSED``).
     """
 
     def __init__(self, type_name: str, message: str) -> None:
