@@ -1,0 +1,1 @@
+"""The upload gate: everything that must hold before an uploaded file is stored."""

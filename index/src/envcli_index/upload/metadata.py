@@ -1,0 +1,223 @@
+"""Whether file name, metadata, manifest and upload form tell one story.
+
+Sources: PyPA specifications (core metadata, binary distribution file name, entry points), PEP 440, PEP 503.
+"""
+
+import configparser
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from packaging.metadata import Metadata
+from packaging.requirements import Requirement
+from packaging.utils import (
+    InvalidSdistFilename,
+    InvalidWheelFilename,
+    canonicalize_name,
+    parse_sdist_filename,
+    parse_wheel_filename,
+)
+from packaging.version import InvalidVersion, Version
+
+from envcli_index.upload.archive import SafeWheel
+from envcli_index.upload.errors import GateError
+
+ENTRY_POINT_GROUP = "envcli.plugins"
+MAX_MANIFEST_BYTES = 64 * 1024
+MAX_SUMMARY = 512
+MAX_DESCRIPTION = 256 * 1024
+MAX_VERSION = 60
+
+_NAME = re.compile(r"envcli-plugin-[a-z0-9]+(-[a-z0-9]+)*")
+MAX_PROJECT_NAME = 80
+
+
+@dataclass(frozen=True)
+class FileIdentity:
+    """What a file name says.
+
+    Attributes:
+        project: normalized name.
+        version: normalized version.
+        kind: ``wheel`` or ``sdist``.
+    """
+
+    project: str
+    version: str
+    kind: str
+
+
+def parse_filename(filename: str) -> FileIdentity:
+    """Read a distribution's file name.
+
+    Raises:
+        GateError: ``filename-invalid`` or ``name-reserved``.
+    """
+    try:
+        if filename.endswith(".whl"):
+            name, version, _, _ = parse_wheel_filename(filename)
+            kind = "wheel"
+        elif filename.endswith(".tar.gz"):
+            name, version = parse_sdist_filename(filename)
+            kind = "sdist"
+        else:
+            raise GateError(
+                "filename-invalid", f"{filename[:80]!r} is neither a wheel nor a .tar.gz source archive"
+            )
+    except (InvalidWheelFilename, InvalidSdistFilename, InvalidVersion) as error:
+        raise GateError(
+            "filename-invalid", str(error)[:200], remedy="Build it with a current backend"
+        ) from error
+    if "/" in filename or not filename.isascii() or not filename.isprintable() or len(filename) > 200:
+        raise GateError("filename-invalid", f"{filename[:80]!r} holds unusual characters or is too long")
+    _check_version(version, filename)
+    check_project_name(name)
+    return FileIdentity(name, str(version), kind)
+
+
+def check_project_name(name: str) -> None:
+    """Refuse every name that publishers may not register.
+
+    Args:
+        name: normalized project name.
+
+    Raises:
+        GateError: ``name-reserved``.
+    """
+    if not _NAME.fullmatch(name) or len(name) > MAX_PROJECT_NAME:
+        raise GateError(
+            "name-reserved",
+            f"{name[:100]!r} may not be published here",
+            remedy="Name the project envcli-plugin-<name>",
+        )
+
+
+def _check_version(version: Version, filename: str) -> None:
+    if version.local is not None or len(str(version)) > MAX_VERSION:
+        raise GateError(
+            "filename-invalid",
+            f"{filename} has a local or overlong version",
+            remedy="Use a public PEP 440 version",
+        )
+
+
+def parse_core_metadata(raw: bytes, identity: FileIdentity, form: Mapping[str, str]) -> dict[str, Any]:
+    """Check METADATA or PKG-INFO against file name and form, and return the fields that the index shows.
+
+    Args:
+        raw: the file's bytes.
+        identity: from ``parse_filename``.
+        form: the upload form's text fields.
+
+    Raises:
+        GateError: ``metadata-invalid`` or ``metadata-mismatch``.
+    """
+    try:
+        fields = Metadata.from_email(raw, validate=True)
+    except ExceptionGroup as group:
+        raise GateError(
+            "metadata-invalid", f"metadata: {_first_line(group)}", remedy="Correct it and build"
+        ) from group
+    seen = FileIdentity(canonicalize_name(fields.name), str(fields.version), identity.kind)
+    if seen != identity:
+        raise GateError(
+            "metadata-mismatch", f"metadata say {seen.project} {seen.version}, the file name another"
+        )
+    _check_form(identity, form)
+    _check_dependencies(fields.requires_dist or [])
+    if len(fields.summary or "") > MAX_SUMMARY or len(fields.description or "") > MAX_DESCRIPTION:
+        raise GateError("metadata-invalid", "summary or description is too long", remedy="Shorten them")
+    return _shown(fields)
+
+
+def _check_form(identity: FileIdentity, form: Mapping[str, str]) -> None:
+    try:
+        told = (canonicalize_name(form.get("name", "")), str(Version(form.get("version", ""))))
+    except InvalidVersion as error:
+        raise GateError("metadata-mismatch", f"the form's version is none: {str(error)[:100]}") from error
+    if told != (identity.project, identity.version):
+        raise GateError("metadata-mismatch", f"the form says {told[0][:80]} {told[1]}, the file name another")
+
+
+def _check_dependencies(requirements: list[Requirement]) -> None:
+    for requirement in requirements:
+        if requirement.url:
+            raise GateError(
+                "metadata-invalid",
+                f"the dependency {requirement.name} points to a URL",
+                remedy="Depend on a version from an index",
+            )
+
+
+def _shown(fields: Metadata) -> dict[str, Any]:
+    return {
+        "name": fields.name,
+        "summary": fields.summary or "",
+        "description": fields.description or "",
+        "description_content_type": fields.description_content_type or "text/plain",
+        "author": fields.author or fields.author_email or "",
+        "license": str(fields.license_expression or fields.license or ""),
+        "keywords": list(fields.keywords or []),
+        "classifiers": list(fields.classifiers or []),
+        "requires_python": str(fields.requires_python) if fields.requires_python else None,
+        "requires_dist": [str(one) for one in fields.requires_dist or []],
+        "project_urls": {label: url for label, url in (fields.project_urls or {}).items() if _is_web(url)},
+    }
+
+
+def _is_web(url: str) -> bool:
+    return url.startswith(("https://", "http://"))
+
+
+def _first_line(group: ExceptionGroup[Exception]) -> str:
+    first: BaseException = group
+    while isinstance(first, BaseExceptionGroup):
+        first = first.exceptions[0]
+    return str(first).split("\n", 1)[0][:200]
+
+
+def read_manifest(wheel: SafeWheel) -> str:
+    """Find, parse and return the wheel's ``plugin.toml``.
+
+    Raises:
+        GateError: ``entry-point-missing``, ``manifest-missing`` or ``manifest-invalid``.
+    """
+    from envcli_sdk import ManifestError, parse_manifest
+
+    name, value = _plugin_entry_point(wheel)
+    path = value.split(":", 1)[0].split(".", 1)[0].strip() + "/plugin.toml"
+    raw = wheel.read_text(path, MAX_MANIFEST_BYTES)
+    if raw is None:
+        raise GateError(
+            "manifest-missing", f"{wheel.filename} has no {path}", remedy="Add it as package data"
+        )
+    try:
+        manifest = parse_manifest(raw)
+    except ManifestError as error:
+        raise GateError("manifest-invalid", f"{path}: {str(error)[:300]}") from error
+    if manifest.id != name:
+        raise GateError(
+            "manifest-invalid", f"{path} has the id {manifest.id!r}, the entry point the name {name!r}"
+        )
+    return raw.decode("utf-8")
+
+
+def _plugin_entry_point(wheel: SafeWheel) -> tuple[str, str]:
+    parser = configparser.ConfigParser(delimiters=("=",), interpolation=None, strict=True)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]  # names are case-sensitive
+    raw = wheel.read_text(f"{wheel.dist_info}/entry_points.txt") or b""
+    try:
+        parser.read_string(raw.decode("utf-8"))
+    except (UnicodeDecodeError, configparser.Error) as error:
+        raise GateError(
+            "entry-point-missing", f"entry_points.txt of {wheel.filename} is unreadable"
+        ) from error
+    found = parser.items(ENTRY_POINT_GROUP) if parser.has_section(ENTRY_POINT_GROUP) else []
+    if len(found) != 1:
+        raise GateError(
+            "entry-point-missing",
+            f"{wheel.filename} has {len(found)} entry points in the group {ENTRY_POINT_GROUP}",
+            remedy="Declare exactly one: <plugin id> = <package>.<module>:<class>",
+        )
+    return found[0]

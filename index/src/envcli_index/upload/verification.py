@@ -1,0 +1,146 @@
+"""The checks of one uploaded file in their order; the first that fails refuses the upload."""
+
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from envcli_index.config import IndexConfig
+from envcli_index.upload.archive import MAX_ARCHIVE_BYTES, SafeWheel
+from envcli_index.upload.errors import GateError
+from envcli_index.upload.metadata import FileIdentity, parse_core_metadata, parse_filename, read_manifest
+from envcli_index.upload.source import read_source_metadata
+from envcli_index.upload.tokens import Principal
+
+
+@dataclass(frozen=True)
+class UploadedFile:
+    """One file as the form brought it.
+
+    Attributes:
+        filename: from the form's ``content`` part.
+        content: the file.
+        fields: the form's text fields, first value each.
+        attestations: the form's field of that name, or ``None``.
+    """
+
+    filename: str
+    content: bytes
+    fields: Mapping[str, str]
+    attestations: str | None
+
+
+@dataclass(frozen=True)
+class VerifiedFile:
+    """A file that passed every check that needs no database.
+
+    Attributes:
+        identity: project, version and kind.
+        filename: its name.
+        content: its bytes.
+        sha256: digest of the bytes, hexadecimal.
+        metadata_sha256: digest of METADATA (PEP 714) or ``None`` for a source archive.
+        core_metadata: the fields that pages show.
+        manifest: ``plugin.toml`` verbatim; empty for a source archive.
+        attestations: the PEP 740 list as uploaded.
+    """
+
+    identity: FileIdentity
+    filename: str
+    content: bytes
+    sha256: str
+    metadata_sha256: str | None
+    core_metadata: dict[str, Any]
+    manifest: str
+    attestations: str
+
+
+def verify_upload(upload: UploadedFile, who: Principal, config: IndexConfig) -> VerifiedFile:
+    """Run every check on one file: name, size, digest, archive, metadata, manifest, attestations.
+
+    Args:
+        upload: what the form brought.
+        who: the publisher that the token speaks for.
+        config: the index.
+
+    Raises:
+        GateError: a rule is broken.
+    """
+    identity = parse_filename(upload.filename)
+    if len(upload.content) > MAX_ARCHIVE_BYTES:
+        raise GateError("archive-too-large", f"{upload.filename} has more than {MAX_ARCHIVE_BYTES} bytes")
+    sha256 = hashlib.sha256(upload.content).hexdigest()
+    _check_form_digest(upload, sha256)
+    raw, manifest = _open(upload, identity)
+    core_metadata = parse_core_metadata(raw, identity, upload.fields)
+    attestations = verify_publisher(upload, sha256, who, config)
+    return VerifiedFile(
+        identity=identity,
+        filename=upload.filename,
+        content=upload.content,
+        sha256=sha256,
+        metadata_sha256=hashlib.sha256(raw).hexdigest() if identity.kind == "wheel" else None,
+        core_metadata=core_metadata,
+        manifest=manifest,
+        attestations=attestations,
+    )
+
+
+def _open(upload: UploadedFile, identity: FileIdentity) -> tuple[bytes, str]:
+    if identity.kind == "sdist":
+        return read_source_metadata(upload.content, upload.filename), ""
+    wheel = SafeWheel(upload.content, upload.filename)
+    raw = wheel.read_text(f"{wheel.dist_info}/METADATA")
+    if raw is None:
+        raise GateError("metadata-invalid", f"{upload.filename} has no METADATA", remedy="Build it again")
+    return raw, read_manifest(wheel)
+
+
+def _check_form_digest(upload: UploadedFile, sha256: str) -> None:
+    told = upload.fields.get("sha256_digest", "").lower()
+    if told and not hmac.compare_digest(told.encode(), sha256.encode()):
+        raise GateError(
+            "metadata-mismatch",
+            f"{upload.filename} arrived with another SHA-256 than the form says",
+            remedy="Try again",
+        )
+
+
+def verify_publisher(upload: UploadedFile, sha256: str, who: Principal, config: IndexConfig) -> str:
+    """Check that the publisher itself attested exactly this file; return the attestations.
+
+    Raises:
+        GateError: ``attestation-missing``, ``attestation-subject-mismatch``, ``attestation-identity`` or
+            ``attestation-invalid``.
+    """
+    from envcli_policy.attestation import verify_attestations
+    from envcli_policy.errors import MalformedError, PolicyError
+
+    if not upload.attestations:
+        raise GateError(
+            "attestation-missing",
+            f"{upload.filename} came without an attestation",
+            remedy="Publish with envcli plugin publish, or sign and use twine upload --attestations",
+        )
+    try:
+        verify_attestations(
+            upload.attestations.encode(),
+            filename=upload.filename,
+            sha256=sha256,
+            trusted_root=trusted_root(config),
+            expected_identity=who.identity,
+            expected_issuer=who.issuer,
+        )
+    except PolicyError as error:
+        rule = "attestation-invalid" if isinstance(error, MalformedError) else error.rule
+        raise GateError(rule, error.message, remedy=error.remedy) from error
+    return upload.attestations
+
+
+def trusted_root(config: IndexConfig) -> str:
+    """Return the Sigstore trusted root of this index as JSON."""
+    from envcli_index.trust.client_config import client_config
+
+    return json.dumps(client_config(config)["trustedRoot"], sort_keys=True)
