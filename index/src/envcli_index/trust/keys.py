@@ -80,11 +80,24 @@ def load_signer(path: Path) -> CryptoSigner:
     Raises:
         KeyFileError: the file is missing, readable by others, or holds another kind of key.
     """
+    private = load_ed25519_key(path)
+    public = private.public_key()
+    return CryptoSigner(private, SSlibKey.from_crypto(public, keyid=key_id(public).hex()))
+
+
+def load_ed25519_key(path: Path) -> Ed25519PrivateKey:
+    """Read an Ed25519 private key, the kind that statements and TUF metadata are signed with.
+
+    Args:
+        path: a PEM file in PKCS#8.
+
+    Raises:
+        KeyFileError: the file is missing, readable by others, or holds another kind of key.
+    """
     private = _load_private_key(path)
     if not isinstance(private, Ed25519PrivateKey):
         raise KeyFileError(f"{path} holds no Ed25519 key; make one with `envcli-index reviewer keygen`")
-    public = private.public_key()
-    return CryptoSigner(private, SSlibKey.from_crypto(public, keyid=key_id(public).hex()))
+    return private
 
 
 def load_ecdsa_key(path: Path) -> ec.EllipticCurvePrivateKey:
