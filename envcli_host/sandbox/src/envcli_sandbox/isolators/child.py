@@ -66,7 +66,7 @@ class Child:
     scratch: Path | None = None
     mechanisms: tuple[str, ...] = ()
     information: int | None = None
-    used: Usage = Usage(0.0, 0)
+    used: Usage = field(default=Usage(0.0, 0))
     _innermost: int | None = field(default=None, init=False)
     _runner: int | None = field(default=None, init=False)
 
