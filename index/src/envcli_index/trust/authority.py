@@ -7,6 +7,7 @@ minutes, and the certificate log has promised to publish it before it is handed 
 
 import base64
 import json
+import logging
 from datetime import UTC, datetime
 from typing import Any
 
@@ -35,6 +36,7 @@ from envcli_index.trust.tokens import Identity, TokenVerifier
 
 MAX_REQUEST = 1 << 16
 _LOG_TIMEOUT = 10.0
+_log = logging.getLogger(__name__)
 
 
 class Authority:
@@ -94,8 +96,10 @@ class _LogClient:
             answer.raise_for_status()
             document = answer.json()
         except (httpx.HTTPError, ValueError) as error:
-            raise LogUnavailableError(f"the certificate log does not answer ({type(error).__name__})") from
-        error return SignedTimestamp.from_json(document)
+            raise LogUnavailableError(
+                f"the certificate log does not answer ({type(error).__name__})"
+            ) from error
+        return SignedTimestamp.from_json(document)
 
 
 def create_app(config: TrustSettings, issuers: tuple[str, ...] = ()) -> Flask:
@@ -133,7 +137,7 @@ def _add_routes(app: Flask, authority: Authority, verifier: TokenVerifier) -> No
         except CertificateRequestError as error:
             return problem(400, str(error))
         except (IssuerUnavailableError, LogUnavailableError) as error:
-            app.logger.error("no certificate issued: %s", error)
+            _log.warning("no certificate issued: %s", error)
             return problem(503, str(error))
         return {"signedCertificateEmbeddedSct": {"chain": {"certificates": chain}}}, 201
 
@@ -177,13 +181,19 @@ def _proven_key(document: dict[str, Any], subject: str) -> ec.EllipticCurvePubli
 
 
 def _request_key(document: dict[str, Any], subject: str) -> Any:
-    """Return the key of a certificate signing request, or of a public key with a signature over the
-    subject.""" encoded = document.get("certificateSigningRequest") if encoded: csr =
-    x509.load_pem_x509_csr(base64.b64decode(encoded, validate=True)) if not csr.is_signature_valid: raise
-    InvalidSignature return csr.public_key() asked = document["publicKeyRequest"] public =
-    load_pem_public_key(asked["publicKey"]["content"].encode()) if isinstance(public,
-    ec.EllipticCurvePublicKey): proof = base64.b64decode(asked["proofOfPossession"], validate=True)
-    public.verify(proof, subject.encode(), ec.ECDSA(hashes.SHA256())) return public
+    """Return the key of a certificate signing request, or of a public key with a signature over the subject."""
+    encoded = document.get("certificateSigningRequest")
+    if encoded:
+        csr = x509.load_pem_x509_csr(base64.b64decode(encoded, validate=True))
+        if not csr.is_signature_valid:
+            raise InvalidSignature
+        return csr.public_key()
+    asked = document["publicKeyRequest"]
+    public = load_pem_public_key(asked["publicKey"]["content"].encode())
+    if isinstance(public, ec.EllipticCurvePublicKey):
+        proof = base64.b64decode(asked["proofOfPossession"], validate=True)
+        public.verify(proof, subject.encode(), ec.ECDSA(hashes.SHA256()))
+    return public
 
 
 def _pem(certificate: x509.Certificate) -> str:

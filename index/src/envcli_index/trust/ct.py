@@ -147,8 +147,8 @@ def _first_certificate(raw: bytes) -> x509.Certificate:
     try:
         return x509.load_der_x509_certificate(base64.b64decode(json.loads(raw)["chain"][0], validate=True))
     except (KeyError, IndexError, TypeError, ValueError, RecursionError) as error:
-        raise EntryError(f"the chain is malformed ({type(error).__name__}); send DER certificates in
-        base64") from error
+        cause = f"the chain is malformed ({type(error).__name__})"
+        raise EntryError(f"{cause}; send DER certificates in base64") from error
 
 
 def _entry(leaf: Leaf) -> dict[str, str]:

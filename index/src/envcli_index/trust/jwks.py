@@ -55,13 +55,18 @@ class IssuerKeys:
 
     def _fetch(self) -> None:
         if 0 <= time.time() - self._failed < _PAUSE:
-            raise IssuerUnavailableError(f"the keys of {self.issuer} could not be fetched moments ago; retry
-        soon") try: self._keys = _download(f"{self.issuer}/.well-known/jwks.json") except (httpx.HTTPError,
-        ValueError) as error: self._failed = time.time() cause = f"the keys of {self.issuer} cannot be
-        fetched ({type(error).__name__}: {error})" raise IssuerUnavailableError(f"{cause}; check that the
-        site is up") from error self._fetched = time.time() kept = {"issuer": self.issuer, "fetched":
-        self._fetched, "keys": self._keys["keys"]} write_whole(self._file, json.dumps(kept).encode(),
-        SECRET_MODE)
+            raise IssuerUnavailableError(
+                f"the keys of {self.issuer} could not be fetched moments ago; retry soon"
+            )
+        try:
+            self._keys = _download(f"{self.issuer}/.well-known/jwks.json")
+        except (httpx.HTTPError, ValueError, TypeError, KeyError, RecursionError) as error:
+            self._failed = time.time()
+            cause = f"the keys of {self.issuer} cannot be fetched ({type(error).__name__}: {error})"
+            raise IssuerUnavailableError(f"{cause}; check that the site is up") from error
+        self._fetched = time.time()
+        kept = {"issuer": self.issuer, "fetched": self._fetched, "keys": self._keys["keys"]}
+        write_whole(self._file, json.dumps(kept).encode(), SECRET_MODE)
 
     def _read_file(self) -> None:
         try:
@@ -83,9 +88,9 @@ def _download(url: str) -> dict[str, Any]:
             body += part
             if len(body) > MAX_BYTES:
                 raise ValueError(f"the answer is longer than {MAX_BYTES} bytes")
-    document = json.loads(body)
-    if not isinstance(document, dict) or not isinstance(document.get("keys"), list):
-        raise ValueError("the answer is no JSON Web Key Set")
+    document: dict[str, Any] = json.loads(body)
+    if not isinstance(document["keys"], list):
+        raise TypeError("its keys are no list")
     return document
 
 
@@ -99,5 +104,6 @@ def _elliptic_keys(document: dict[str, Any], issuer: str) -> KeySet:
     try:
         return KeySet.import_key_set({"keys": [key for key in usable if key.get("kty") == "EC"]})
     except (JoseError, ValueError) as error:
-        raise IssuerUnavailableError(f"the keys of {issuer} are malformed ({type(error).__name__})") from
-        error
+        raise IssuerUnavailableError(
+            f"the keys of {issuer} are malformed ({type(error).__name__})"
+        ) from error

@@ -5,7 +5,6 @@ It alone holds the keys of both logs. Each log is a Merkle tree in an SQLite fil
 """
 
 import base64
-import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -38,10 +37,12 @@ class TransparencyLog:
         Raises:
             KeyFileError: the key is missing or not acceptable.
         """
-        self._key = load_ecdsa_key(config.data / "keys" / "log" / "log.pem")
-        self._authority = x509.load_pem_x509_certificate((config.data / "keys" /
-        AUTHORITY_INTERMEDIATE).read_bytes()) self._id = key_id(self._key.public_key()) self._origin =
-        config.log_url.partition("://")[2] self.tree = MerkleTree(config.data / "log" / "signatures.db")
+        keys = config.data / "keys"
+        self._key = load_ecdsa_key(keys / "log" / "log.pem")
+        self._authority = x509.load_pem_x509_certificate((keys / AUTHORITY_INTERMEDIATE).read_bytes())
+        self._id = key_id(self._key.public_key())
+        self._origin = config.log_url.partition("://")[2]
+        self.tree = MerkleTree(config.data / "log" / "signatures.db")
 
     def add(self, raw: bytes) -> dict[str, Any]:
         """Log a proposed entry and return it as Rekor answers it.
@@ -57,7 +58,12 @@ class TransparencyLog:
     def entry(self, leaf: Leaf) -> dict[str, Any]:
         """Return an entry with its promise, its inclusion proof and a checkpoint, keyed by its identifier."""
         body = base64.b64encode(leaf.body).decode()
-        promise = {"body": body, "integratedTime": leaf.time, "logID": self._id.hex(), "logIndex": leaf.index}
+        promise: dict[str, Any] = {
+            "body": body,
+            "integratedTime": leaf.time,
+            "logID": self._id.hex(),
+            "logIndex": leaf.index,
+        }
         verification = {
             "inclusionProof": self._inclusion(leaf.index),
             "signedEntryTimestamp": self._sign(rfc8785.dumps(promise)),

@@ -95,8 +95,10 @@ class MerkleTree:
 
     def leaves(self, start: int, end: int) -> list[Leaf]:
         """Return the entries from ``start`` up to but without ``end``."""
-        query = "SELECT position, body, extra, time FROM leaf WHERE position >= ? AND position < ? ORDER BY
-        position" return [Leaf(*row) for row in self._connection().execute(query, (start, end))]
+        query = (
+            "SELECT position, body, extra, time FROM leaf WHERE position BETWEEN ? AND ? ORDER BY position"
+        )
+        return [Leaf(*row) for row in self._connection().execute(query, (start, end - 1))]
 
     def find(self, digest: bytes) -> int | None:
         """Return the index of the entry with the leaf hash ``digest``, or None."""
@@ -162,10 +164,15 @@ class MerkleTree:
         return bytes(self._connection().execute(query, (level, index)).fetchone()[0])
 
     def _subtree(self, start: int, end: int) -> bytes:
-        """Return the hash of the entries from ``start`` to ``end``, where ``start`` is a multiple of a
-        larger power of 2.""" count = end - start if count == 0: return EMPTY_ROOT if count & (count - 1) ==
-        0: level = count.bit_length() - 1 return self._node(level, start >> level) middle = start +
-        _split(count) return node_hash(self._subtree(start, middle), self._subtree(middle, end))
+        """Return the hash of the entries from ``start`` to ``end``; ``start`` must be aligned as in a proof."""
+        count = end - start
+        if count == 0:
+            return EMPTY_ROOT
+        if count & (count - 1) == 0:
+            level = count.bit_length() - 1
+            return self._node(level, start >> level)
+        middle = start + _split(count)
+        return node_hash(self._subtree(start, middle), self._subtree(middle, end))
 
     def _path_to(self, index: int, start: int, end: int) -> list[bytes]:
         if end - start == 1:

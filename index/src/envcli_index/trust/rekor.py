@@ -46,8 +46,8 @@ def parse_entry(raw: bytes, authority: x509.Certificate, now: datetime) -> bytes
     except InvalidSignature as error:
         raise EntryError("the entry's signature does not verify against its certificate") from error
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise EntryError(f"the entry is malformed or of an unknown kind ({type(error).__name__}: {error})")
-        from error
+        cause = f"{type(error).__name__}: {error}"
+        raise EntryError(f"the entry is malformed or of an unknown kind ({cause})") from error
 
 
 def _hashedrekord(spec: dict[str, Any], authority: x509.Certificate, now: datetime) -> dict[str, Any]:
@@ -61,7 +61,10 @@ def _hashedrekord(spec: dict[str, Any], authority: x509.Certificate, now: dateti
     key.verify(_decoded(signature["content"]), value, ec.ECDSA(Prehashed(hashes.SHA256())))
     return {
         "data": {"hash": {"algorithm": "sha256", "value": value.hex()}},
-        "signature": {"content": signature["content"], "publicKey": {"content": signature["publicKey"]["content"]}},
+        "signature": {
+            "content": signature["content"],
+            "publicKey": {"content": signature["publicKey"]["content"]},
+        },
     }
 
 

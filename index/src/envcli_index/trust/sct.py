@@ -47,13 +47,14 @@ class SignedTimestamp:
             LogUnavailableError: it is no version 1 SCT signed with ECDSA and SHA-256.
         """
         try:
+            version, extensions = answer["sct_version"], answer["extensions"]
             signature = base64.b64decode(answer["signature"], validate=True)
-            if answer["sct_version"] != _V1 or answer["extensions"] or signature[:2] != _SHA256_ECDSA:
-                raise ValueError("unknown version, extension or algorithm")
-            return cls(base64.b64decode(answer["id"], validate=True), int(answer["timestamp"]), signature[4:])
+            sct = cls(base64.b64decode(answer["id"], validate=True), int(answer["timestamp"]), signature[4:])
         except (KeyError, TypeError, ValueError) as error:
-            raise LogUnavailableError(f"the log answered with no signed certificate timestamp ({error})")
-            from error
+            raise LogUnavailableError(f"the log answered with no certificate timestamp ({error})") from error
+        if version != _V1 or extensions or signature[:2] != _SHA256_ECDSA:
+            raise LogUnavailableError("the log's certificate timestamp has an unknown version or algorithm")
+        return sct
 
     def to_list(self) -> bytes:
         """Return the SignedCertificateTimestampList that holds this SCT alone (RFC 6962 section 3.3)."""

@@ -7,7 +7,7 @@ import sys
 from typing import Any, NoReturn
 
 from flask import Flask, Response, request
-from waitress import create_server
+from waitress import create_server  # type: ignore[import-untyped]
 from werkzeug.exceptions import HTTPException
 
 _THREADS = 4

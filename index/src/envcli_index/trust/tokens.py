@@ -24,6 +24,7 @@ ALGORITHM = "ES256"
 MAX_AGE = 600
 LEEWAY = 10
 MAX_TOKEN = 8192
+_FAR_FUTURE = 1 << 40
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 _TYPES = (None, "JWT")
 
@@ -54,8 +55,8 @@ class TokenVerifier:
         claims = _verified_claims(token, keys.key_set(_key_name(token)))
         _check_times(claims, time.time())
         if claims.get("aud") != AUDIENCE:
-            raise TokenError(f"the token's audience is not {AUDIENCE!r} alone; ask the issuer for such a
-        token") return Identity(_checked_subject(claims.get("sub"), keys.issuer), keys.issuer)
+            raise TokenError(f"the token's audience is not {AUDIENCE!r} alone; ask the issuer for another")
+        return Identity(_checked_subject(claims.get("sub"), keys.issuer), keys.issuer)
 
     def _keys_of(self, token: str) -> IssuerKeys:
         issuer = _unverified_claims(token).get("iss")
@@ -103,9 +104,8 @@ def _verified_claims(token: str, keys: KeySet) -> dict[str, Any]:
 
 
 def _check_times(claims: dict[str, Any], now: float) -> None:
-    issued, expires, start = claims.get("iat"), claims.get("exp"), claims.get("nbf", claims.get("iat"))
-    if not (_is_time(issued) and _is_time(expires) and _is_time(start)):
-        raise TokenError("the token lacks a numeric iat or exp claim")
+    issued, expires = _time(claims, "iat"), _time(claims, "exp")
+    start = _time(claims, "nbf") if "nbf" in claims else issued
     if issued > now + LEEWAY or start > now + LEEWAY:
         raise TokenError("the token is from the future; compare the clocks of issuer and authority")
     if now - issued > MAX_AGE or expires - issued > MAX_AGE:
@@ -114,12 +114,19 @@ def _check_times(claims: dict[str, Any], now: float) -> None:
         raise TokenError("the token has expired; ask for a new one")
 
 
-def _is_time(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _time(claims: dict[str, Any], name: str) -> float:
+    value = claims.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < _FAR_FUTURE:
+        raise TokenError(f"the token has no {name} claim in seconds since 1970")
+    return float(value)
 
 
 def _checked_subject(subject: Any, issuer: str) -> str:
     prefix = f"{issuer}/publishers/"
-    if not isinstance(subject, str) or not subject.startswith(prefix) or not _UUID.fullmatch(subject[len(prefix) :]):
+    if (
+        not isinstance(subject, str)
+        or not subject.startswith(prefix)
+        or not _UUID.fullmatch(subject[len(prefix) :])
+    ):
         raise TokenError("the token's subject is no publisher of its issuer (<issuer>/publishers/<uuid>)")
     return subject
