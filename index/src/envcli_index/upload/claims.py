@@ -1,6 +1,7 @@
 """What an accepted upload writes into the database: publisher, name claim, release, file and vetting job at
 once."""
 
+from collections.abc import Callable
 from http import HTTPStatus
 from uuid import uuid4
 
@@ -20,14 +21,17 @@ _OPEN = frozenset(
 _LOOK_ALIKE = str.maketrans({"0": "o", "1": "l", "i": "l", "-": None})
 
 
-def record_upload(connection: Connection, who: Principal, upload: VerifiedFile, relpath: str) -> bool:
+def record_upload(
+    connection: Connection, who: Principal, upload: VerifiedFile, store: Callable[[], str]
+) -> bool:
     """Claim the name if it is new and add release, file and jobs.
 
     Args:
-        connection: a write transaction; the caller stores the bytes before it commits.
+        connection: a write transaction; the upload is accepted when it is committed.
         who: the publisher.
         upload: the file that passed every check.
-        relpath: where devpi keeps it.
+        store: stores the bytes and returns devpi's path; called when nothing in the database speaks against
+            it.
 
     Returns:
         ``False`` when the very same file was accepted before: a repeated upload is no error.
@@ -43,7 +47,7 @@ def record_upload(connection: Connection, who: Principal, upload: VerifiedFile, 
     if known is not None:
         raise _exists(f"{upload.filename} was uploaded before with other content")
     release_id = _release(connection, project_uuid, upload)
-    _insert_file(connection, release_id, upload, relpath)
+    _insert_file(connection, release_id, upload, store())
     payload = {"release": release_id}
     queue.enqueue(connection, "vet", payload, f"release-{release_id}", delay=VETTING_DELAY_SECONDS)
     queue.enqueue(connection, "gate", payload, f"release-{release_id}")

@@ -1,0 +1,53 @@
+"""Runs devpi-server as the write path, with everything closed that is open by default."""
+
+import signal
+from types import FrameType
+
+from envcli_index.config import IndexConfig
+from envcli_index.setup import DEVPI_SECRET
+from envcli_index.upload.form import MAX_FORM_BYTES
+
+THREADS = 8
+
+
+def run(config: IndexConfig, host: str, port: int) -> int:
+    """Serve until SIGTERM.
+
+    Args:
+        config: the index.
+        host: address to listen on.
+        port: TCP port.
+
+    Returns:
+        devpi's exit status; 0 after SIGTERM.
+    """
+    from devpi_server.main import main
+
+    signal.signal(signal.SIGTERM, _stop)
+    return int(main(argv=arguments(config, host, port)) or 0)
+
+
+def arguments(config: IndexConfig, host: str, port: int) -> list[str]:
+    """Return devpi-server's command line.
+
+    The server's secret has 264 random bits, so stretching it with argon2 (10 CPU s and 500 MB by default) adds
+    nothing.
+    """
+    folder = config.devpi_dir
+    return [
+        "devpi-server",
+        *("--serverdir", str(folder)),
+        *("--secretfile", str(folder / DEVPI_SECRET)),
+        *("--host", host, "--port", str(port), "--threads", str(THREADS)),
+        *("--restrict-modify", "root"),
+        *("--argon2-memory-cost", "8192", "--argon2-time-cost", "2"),
+        *("--max-request-body-size", str(MAX_FORM_BYTES)),
+        "--offline-mode",
+        *("--envcli-data", str(config.data)),
+    ]
+
+
+def _stop(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+

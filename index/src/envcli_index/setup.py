@@ -1,0 +1,62 @@
+"""Makes a new index: settings, keys, credentials, devpi's storage, database, trust repository, empty tree."""
+
+import secrets
+from pathlib import Path
+
+from envcli_policy.layout import default_layout
+
+from envcli_index.config import IndexConfig
+from envcli_index.credentials import create_credentials
+from envcli_index.database import connect, upgrade
+from envcli_index.dependencies import add_wheels
+from envcli_index.errors import ConfigError
+from envcli_index.public.render import Renderer
+from envcli_index.trust.files import SECRET_MODE, write_whole
+from envcli_index.trust.keys import create_keys
+from envcli_index.trust.tuf import create_repository
+
+LAYOUT_TARGET = "trust/layout.json"
+DEVPI_SECRET = ".secret"  # noqa: S105 a file name
+
+
+def initialise(config: IndexConfig, first_party: Path | None) -> str:
+    """Make everything that is missing; what exists stays, so an interrupted call is completed by another.
+
+    Args:
+        config: the settings to write.
+        first_party: directory of wheels that plugins need from this project, or ``None``.
+
+    Returns:
+        SHA-256 (hexadecimal) of the first TUF root, by which clients pin the index.
+
+    Raises:
+        ConfigError: the directory belongs to something else, or devpi refuses to initialise.
+    """
+    config.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    config.save()
+    config.run_dir.mkdir(mode=0o700, exist_ok=True)
+    create_keys(config.keys)
+    create_credentials(config.credentials)
+    _initialise_devpi(config.devpi_dir)
+    engine = connect(config)
+    upgrade(engine)
+    root_sha256 = create_repository(config, {LAYOUT_TARGET: default_layout()})
+    if first_party is not None:
+        add_wheels(engine, config, sorted(first_party.glob("*.whl")), first_party=True)
+    Renderer(engine, config).rebuild()
+    engine.dispose()
+    return root_sha256
+
+
+def _initialise_devpi(folder: Path) -> None:
+    from devpi_server.init import init
+
+    if not (folder / ".nodeinfo").exists():
+        # nobody logs in as root: devpi's login is closed, and this password is kept nowhere
+        password = secrets.token_urlsafe(32)
+        code = init(argv=["devpi-init", "--serverdir", str(folder), "--no-root-pypi", "--root-passwd", password])
+        if code:
+            raise ConfigError(f"devpi could not be initialised in {folder}", remedy="Empty the folder and try again")
+    secret = folder / DEVPI_SECRET
+    if not secret.exists():
+        write_whole(secret, secrets.token_urlsafe(33).encode(), SECRET_MODE)
