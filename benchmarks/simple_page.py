@@ -154,9 +154,10 @@ def _fill_devpi(port: int) -> None:
         _upload(f"{base}/root/bench/", f"envcli-plugin-p{number}", headers)
 
 
-def _ask(
-    url: str, body: dict[str, object], method: str, headers: dict[str, str] | None = None
-) -> dict[str, dict[str, str]]:
+Answer = dict[str, dict[str, str]]
+
+
+def _ask(url: str, body: dict[str, object], method: str, headers: dict[str, str] | None = None) -> Answer:
     sent = {"Content-Type": "application/json", "Accept": "application/json"} | (headers or {})
     request = urllib.request.Request(url, json.dumps(body).encode(), sent, method=method)
     with urllib.request.urlopen(request, timeout=60) as answer:
