@@ -133,7 +133,7 @@ def _stock_devpi(folder: Path) -> Load:
         capture_output=True,
         env=plain_environment(),
     )
-    command = [
+    command: list[str | Path] = [
         programs / "devpi-server", "--serverdir", home, "--port", str(port), "--offline-mode",
         "--secretfile", secret, "--argon2-memory-cost", "8192", "--argon2-time-cost", "2",
     ]  # fmt: skip
