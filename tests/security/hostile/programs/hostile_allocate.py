@@ -1,0 +1,5 @@
+"""Use more memory than allowed."""
+
+
+def attack(size: int) -> str:
+    return f"{len(bytearray(size))} bytes"
