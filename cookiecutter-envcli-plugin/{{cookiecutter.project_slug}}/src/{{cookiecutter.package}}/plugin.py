@@ -1,0 +1,1 @@
+{% include cookiecutter.plugin_type ~ "/plugin.py.jinja" -%}

@@ -1,0 +1,1 @@
+{% include cookiecutter.plugin_type ~ "/test_plugin.py.jinja" -%}
