@@ -1,0 +1,108 @@
+"""Keyless signatures: two PEP 740 attestations beside every file of a release.
+
+A fresh key is certified for minutes by the index' certificate authority, signs, and is forgotten; the
+transparency log keeps the proof. sigstore's client does all of it.
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from envcli_host.files import write_atomically
+from envcli_host.workshop.building import BuildRecord, load_record, release_files
+from envcli_host.workshop.credentials import ApiToken, exchange_token
+from envcli_host.workshop.errors import SigningError
+from envcli_host.workshop.project import PluginProject
+from envcli_host.workshop.provenance import provenance_predicate
+
+if TYPE_CHECKING:
+    from pypi_attestations import Attestation
+    from sigstore.sign import Signer
+
+PUBLISH_SUFFIX = ".publish.attestation"
+PROVENANCE_SUFFIX = ".provenance.attestation"
+
+
+def sign_release(
+    project: PluginProject, token: ApiToken, trust_config: str, progress: Callable[[str], None]
+) -> tuple[Path, ...]:
+    """Sign the wheel and the source archive of the last build.
+
+    Args:
+        trust_config: sigstore's ``ClientTrustConfig`` (JSON) of the index, verified through its pinned root.
+        progress: told what happens.
+
+    Returns:
+        The attestation files written: per release file one for publishing, one for its provenance.
+
+    Raises:
+        BuildError: the files are not those that were built.
+        SigningError: the token, the authority or the log refused; nothing was written.
+    """
+    record = load_record(project)
+    attestations: dict[Path, str] = {}
+    with _signer(token, trust_config) as signer:
+        for path in release_files(project):
+            progress(f"signing {path.name}")
+            for suffix, attestation in _attest(signer, path, record).items():
+                attestations[path.with_name(path.name + suffix)] = attestation.model_dump_json()
+    for path, text in attestations.items():
+        write_atomically(path, text.encode(), mode=0o644)
+    return tuple(attestations)
+
+
+def _attest(signer: "Signer", path: Path, record: BuildRecord) -> "dict[str, Attestation]":
+    from pypi_attestations import Attestation, AttestationError, Distribution
+    from sigstore.errors import Error
+
+    try:
+        distribution = Distribution.from_file(path)
+        bundle = signer.sign_dsse(_provenance_statement(distribution.name, distribution.digest, record))
+        return {
+            PUBLISH_SUFFIX: Attestation.sign(signer, distribution),
+            PROVENANCE_SUFFIX: Attestation.from_bundle(bundle),
+        }
+    except (AttestationError, Error) as error:
+        raise SigningError(f"cannot sign {path.name}: {error}", remedy="Try again in a minute") from error
+
+
+def _provenance_statement(name: str, sha256: str, record: BuildRecord) -> Any:
+    from pypi_attestations import AttestationType
+    from sigstore.dsse import DigestSet, StatementBuilder, Subject
+
+    return (
+        StatementBuilder()
+        .subjects([Subject(name=name, digest=DigestSet(root={"sha256": sha256}))])
+        .predicate_type(AttestationType.SLSA_PROVENANCE_V1.value)
+        .predicate(provenance_predicate(record))
+        .build()
+    )
+
+
+@contextmanager
+def _signer(token: ApiToken, trust_config: str) -> "Iterator[Signer]":
+    import requests
+    from sigstore.errors import Error
+    from sigstore.models import ClientTrustConfig
+    from sigstore.oidc import ExpiredIdentity, IdentityToken
+    from sigstore.sign import SigningContext
+
+    logging.getLogger("sigstore").setLevel(logging.ERROR)
+    try:
+        config = ClientTrustConfig.from_json(trust_config)
+        identity = IdentityToken(exchange_token(token, config.signing_config.get_oidc_url()))
+        with SigningContext.from_trust_config(config).signer(identity, cache=True) as signer:
+            yield signer
+    except SigningError:
+        raise
+    except (Error, ExpiredIdentity, requests.RequestException, ValueError) as error:
+        raise SigningError(
+            f"the index' certificate authority or log did not sign: {_first_line(error)}",
+            remedy="Check with: envcli plugin status, or try again in a minute",
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
