@@ -13,6 +13,7 @@ from packaging.version import Version
 from sqlalchemy import Connection, select
 
 from envcli_index import database as db
+from envcli_index.attestations.bundles import publish_bundle
 from envcli_index.attestations.provenance import provenance_object
 from envcli_index.config import IndexConfig
 from envcli_index.public import records, simple
@@ -129,13 +130,20 @@ class Renderer:
     def _render_files(self, release: Release, *, keep: bool) -> None:
         """Put provenance beside the wheels of a served release, or take wheels and provenance away."""
         for wheel in release.wheels:
-            provenance = f"integrity/{release.project}/{release.version}/{wheel.filename}/provenance"
+            place = f"integrity/{release.project}/{release.version}/{wheel.filename}"
+            provenance, bundle = f"{place}/provenance", f"{place}/publish.sigstore.json"
             if keep:
                 self.files.put(provenance, _provenance(release, wheel))
+                self._put_bundle(bundle, wheel)
                 continue
-            for name in (f"files/{wheel.sha256}/{wheel.filename}", provenance):
+            served = f"files/{wheel.sha256}/{wheel.filename}"
+            for name in (served, f"{served}.metadata", provenance, bundle):
                 self.files.remove(name)
-            self.files.remove(f"files/{wheel.sha256}/{wheel.filename}.metadata")
+
+    def _put_bundle(self, name: str, wheel: ReleaseFile) -> None:
+        bundle = publish_bundle(wheel.attestations)
+        if bundle is not None:
+            self.files.put(name, bundle)
 
     def _project_page(self, shown: list[Release], served: list[Release]) -> simple.SimplePage:
         newest = shown[-1]
