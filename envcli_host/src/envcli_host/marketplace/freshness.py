@@ -7,6 +7,7 @@ change it can change the pinned root as well.
 
 import base64
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -30,11 +31,19 @@ class FreshnessWarning:
 
 @dataclass(frozen=True)
 class Standing:
-    """What the last verified refresh of an index showed."""
+    """What the last verified refresh of an index showed.
+
+    Attributes:
+        refreshed: when that was.
+        expires: end of life of the signed timestamp.
+        takedowns: the signed list.
+        concerned: every project name and digest in it, so that a run need not parse it for nothing.
+    """
 
     refreshed: datetime
     expires: datetime
     takedowns: bytes
+    concerned: frozenset[str]
 
 
 def check_run(
@@ -45,6 +54,7 @@ def check_run(
     paths: HostPaths,
     now: datetime,
     *,
+    closure: Collection[str] = (),
     strict: bool = False,
 ) -> FreshnessWarning | None:
     """Decide without network whether an installed release may still run.
@@ -56,6 +66,7 @@ def check_run(
         index_name: the index it was installed from.
         paths: where the index' verified state lives.
         now: aware current time.
+        closure: digests of the libraries installed with it.
         strict: use the strict limits of the security policy (1 and 7 instead of 3 and 30 days).
 
     Returns:
@@ -69,7 +80,9 @@ def check_run(
 
     observe_clock(paths, now)
     standing = read_standing(index_name, paths)
-    verify_not_taken_down(standing.takedowns, project, version, (wheel_sha256,))
+    digests = (wheel_sha256, *closure)
+    if not standing.concerned.isdisjoint((project, *digests)):
+        verify_not_taken_down(standing.takedowns, project, version, digests)
     policy = default_policy()
     signed_at = min(standing.expires - policy.timestamp_life, standing.refreshed)
     age = f"the trust metadata of index {index_name} is {max((now - signed_at).days, 0)} days old"
@@ -98,13 +111,27 @@ def verify_not_taken_down(takedowns: bytes, project: str, version: str, digests:
         raise VerificationError(error.message, remedy=error.remedy) from error
 
 
-def record_standing(standing: Standing, index_name: str, paths: HostPaths) -> None:
-    """Remember a verified refresh."""
+def record_standing(
+    refreshed: datetime, expires: datetime, takedowns: bytes, index_name: str, paths: HostPaths
+) -> None:
+    """Remember a verified refresh: when it was, when its timestamp ends, and the signed list of takedowns.
+
+    Raises:
+        VerificationError: the list is malformed.
+    """
+    from envcli_policy.errors import PolicyError
+    from envcli_policy.verifier import parse_takedowns
+
+    try:
+        parsed = parse_takedowns(takedowns)
+    except PolicyError as error:
+        raise VerificationError(error.message, remedy=error.remedy) from error
     document = {
         "version": 1,
-        "refreshed": standing.refreshed.isoformat(),
-        "expires": standing.expires.isoformat(),
-        "takedowns": base64.b64encode(standing.takedowns).decode(),
+        "refreshed": refreshed.isoformat(),
+        "expires": expires.isoformat(),
+        "takedowns": base64.b64encode(takedowns).decode(),
+        "concerned": sorted({name for each in parsed for name in (each.project, *each.sha256)}),
     }
     write_atomically(_record_file(index_name, paths), json.dumps(document).encode())
 
@@ -122,6 +149,7 @@ def read_standing(index_name: str, paths: HostPaths) -> Standing:
             datetime.fromisoformat(document["refreshed"]),
             datetime.fromisoformat(document["expires"]),
             base64.b64decode(document["takedowns"], validate=True),
+            frozenset(document["concerned"]),
         )
     except FileNotFoundError as error:
         raise StaleTrustError(f"index {index_name} has never been verified here", remedy=remedy) from error

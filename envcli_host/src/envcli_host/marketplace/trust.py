@@ -19,7 +19,7 @@ from tuf.ngclient.updater import Updater
 from envcli_host.config import HostPaths
 from envcli_host.errors import MarketplaceError, StaleTrustError, VerificationError
 from envcli_host.files import PRIVATE_DIRECTORY, locked
-from envcli_host.marketplace.freshness import Standing, observe_clock, record_standing
+from envcli_host.marketplace.freshness import observe_clock, record_standing
 from envcli_host.marketplace.indexes import IndexRecord, index_dir, read_pinned_root
 from envcli_host.marketplace.transport import Transport, TufFetcher
 
@@ -75,7 +75,7 @@ def refresh(index: IndexRecord, paths: HostPaths, transport: Transport) -> Index
     observe_clock(paths, now)
     with locked(index_dir(index.name, paths) / "lock"):
         trust = _refresh(index, read_pinned_root(index, paths), index_dir(index.name, paths), transport)
-        record_standing(Standing(now, trust.expires, trust.takedowns), index.name, paths)
+        record_standing(now, trust.expires, trust.takedowns, index.name, paths)
     return trust
 
 
