@@ -306,6 +306,7 @@ def serve_index(simulator: IndexSimulator) -> Iterator[IndexSimulator]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
 
         def do_GET(self) -> None:
             path = self.path.removeprefix("/")
@@ -342,7 +343,7 @@ def serve_index(simulator: IndexSimulator) -> Iterator[IndexSimulator]:
             """Stay silent."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.005}, daemon=True)
     thread.start()
     simulator.url = f"http://127.0.0.1:{server.server_port}/"
     try:

@@ -109,19 +109,28 @@ def test_download_writes_all_files_the_plugin_first(
     files = download_offer(find_offer(PLUGIN, None, paths), tmp_path, lambda *step: seen.append(step))
 
     assert files[0].read_bytes() == plugin.content
-    assert [file.name for file in files[1:]] == ["greeting-1.2.0-py3-none-any.whl", "words-2.0-py3-none-any.whl"]
+    assert [file.name for file in files[1:]] == [
+        "greeting-1.2.0-py3-none-any.whl",
+        "words-2.0-py3-none-any.whl",
+    ]
     assert (plugin.filename, len(plugin.content), len(plugin.content)) in seen
 
 
-def test_a_newer_dependency_of_another_plugin_is_not_chosen(trusted: IndexSimulator, paths: HostPaths) -> None:
+def test_a_newer_dependency_of_another_plugin_is_not_chosen(
+    trusted: IndexSimulator, paths: HostPaths
+) -> None:
     trusted.release(make_plugin(PLUGIN, "1.0.0", requires=("greeting",)), (make_wheel("greeting", "1.2.0"),))
     other = make_plugin("envcli-plugin-other", "1.0.0", requires=("greeting",))
     trusted.release(other, (make_wheel("greeting", "9.9.9"),))
 
-    assert [file.filename for file in find_offer(PLUGIN, None, paths).closure] == ["greeting-1.2.0-py3-none-any.whl"]
+    assert [file.filename for file in find_offer(PLUGIN, None, paths).closure] == [
+        "greeting-1.2.0-py3-none-any.whl"
+    ]
 
 
-def test_required_plugins_are_named_and_not_part_of_the_closure(trusted: IndexSimulator, paths: HostPaths) -> None:
+def test_required_plugins_are_named_and_not_part_of_the_closure(
+    trusted: IndexSimulator, paths: HostPaths
+) -> None:
     trusted.release(make_plugin(PLUGIN, "1.0.0", requires=("envcli-plugin-base>=2",)))
 
     offer = find_offer(PLUGIN, None, paths)
@@ -154,7 +163,9 @@ def test_a_takedown_stops_offers_and_runs(released: IndexSimulator, paths: HostP
         check_run(PLUGIN, "1.0.0", plugin.sha256, "test", paths, now)
 
 
-def test_runs_learn_of_a_takedown_by_a_refresh(released: IndexSimulator, paths: HostPaths, plugin: Wheel) -> None:
+def test_runs_learn_of_a_takedown_by_a_refresh(
+    released: IndexSimulator, paths: HostPaths, plugin: Wheel
+) -> None:
     released.take_down(PLUGIN, ["1.0.0"])
 
     assert main(["index", "refresh"]) == 0
@@ -182,7 +193,9 @@ def test_an_expired_timestamp_stops_installs(released: IndexSimulator, paths: Ho
         find_offer(PLUGIN, None, paths)
 
 
-def test_a_rollback_is_refused_and_changes_nothing(released: IndexSimulator, paths: HostPaths, plugin: Wheel) -> None:
+def test_a_rollback_is_refused_and_changes_nothing(
+    released: IndexSimulator, paths: HostPaths, plugin: Wheel
+) -> None:
     before = released.snapshot_of_files()
     released.take_down(PLUGIN, ["*"])
     main(["index", "refresh"])
@@ -226,7 +239,9 @@ def test_bad_evidence_is_refused(
 
 
 @pytest.mark.parametrize("name", ["vsa", "capability"])
-def test_statements_of_another_release_are_refused(trusted: IndexSimulator, paths: HostPaths, name: str) -> None:
+def test_statements_of_another_release_are_refused(
+    trusted: IndexSimulator, paths: HostPaths, name: str
+) -> None:
     for version in ("1.0.0", "2.0.0"):
         trusted.release(make_plugin(PLUGIN, version))
     base = f"statements/{PLUGIN}"
@@ -236,7 +251,9 @@ def test_statements_of_another_release_are_refused(trusted: IndexSimulator, path
         find_offer(PLUGIN, "2.0.0", paths)
 
 
-def test_an_attestation_of_another_file_is_refused(released: IndexSimulator, paths: HostPaths, plugin: Wheel) -> None:
+def test_an_attestation_of_another_file_is_refused(
+    released: IndexSimulator, paths: HostPaths, plugin: Wheel
+) -> None:
     path = f"integrity/{PLUGIN}/1.0.0/{plugin.filename}/provenance"
     released.files[path] = released.attest(plugin.filename, "0" * 64)
 
@@ -244,7 +261,9 @@ def test_an_attestation_of_another_file_is_refused(released: IndexSimulator, pat
         find_offer(PLUGIN, None, paths)
 
 
-def test_a_release_that_is_listed_but_not_signed_is_refused(released: IndexSimulator, paths: HostPaths) -> None:
+def test_a_release_that_is_listed_but_not_signed_is_refused(
+    released: IndexSimulator, paths: HostPaths
+) -> None:
     del released.targets[f"releases/{PLUGIN}/1.0.0.json"]
     released.publish()
 
@@ -299,7 +318,9 @@ def test_a_broken_index_is_one_clear_error(
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"name": 1}', b'{"name": "other", "releases": []}', b"[" * 9999])
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b'{"name": 1}', b'{"name": "other", "releases": []}', b"[" * 9999]
+)
 def test_malformed_records_are_refused(released: IndexSimulator, paths: HostPaths, content: bytes) -> None:
     released.files[f"projects/{PLUGIN}.json"] = content
 
@@ -323,7 +344,9 @@ def test_closure_that_cannot_be_satisfied_is_explained(trusted: IndexSimulator, 
 
 
 def test_direct_references_are_refused(trusted: IndexSimulator, paths: HostPaths) -> None:
-    trusted.release(make_plugin(PLUGIN, "1.0.0", requires=("evil @ https://evil.example.org/evil-1.0-py3-none-any.whl",)))
+    trusted.release(
+        make_plugin(PLUGIN, "1.0.0", requires=("evil @ https://evil.example.org/evil-1.0-py3-none-any.whl",))
+    )
 
     with pytest.raises(VerificationError, match="direct address"):
         find_offer(PLUGIN, None, paths)
@@ -355,7 +378,9 @@ def test_a_receipt_goes_to_the_tokens_issuer_only(
     assert released.posted == []
 
 
-def test_a_receipt_names_the_wheel(trusted: IndexSimulator, paths: HostPaths, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_receipt_names_the_wheel(
+    trusted: IndexSimulator, paths: HostPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
     web = trusted.url.rstrip("/")
     who = PUBLISHER | {"issuer": web}
     sigstore = trusted.attest
