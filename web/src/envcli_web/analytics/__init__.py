@@ -1,0 +1,1 @@
+"""Numbers about the use of plugins, and how they were counted."""

@@ -1,0 +1,1 @@
+"""The JSON interface for programs: plugins, and install receipts."""

@@ -1,0 +1,1 @@
+"""Categories that plugins are filed under."""

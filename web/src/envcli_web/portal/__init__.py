@@ -1,0 +1,1 @@
+"""The publishers' portal: publisher profiles and the tokens that their tools use."""

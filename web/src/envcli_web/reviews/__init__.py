@@ -1,0 +1,1 @@
+"""Reviews: what people who installed a plugin think of it."""
