@@ -18,7 +18,7 @@ from envcli_sdk import PermissionRequest
 
 from envcli_vetting.check import CHECKS, Check, load_check
 from envcli_vetting.errors import ArchiveError, CheckError
-from envcli_vetting.observation import CheckResult, Observation, Outcome, error
+from envcli_vetting.observation import CheckResult, Observation, Outcome, error, outcome_of
 from envcli_vetting.process import Done, run_tool
 from envcli_vetting.report import VettedFile, VettingReport
 from envcli_vetting.tree import Pin, ReleaseTree
@@ -36,12 +36,14 @@ class VettingContext:
         osv_url: OSV query address, or None when there is none.
         first_release: Whether no earlier release of the project was promoted.
         previous: Permissions of the newest promoted release.
+        observations: What was seen outside of the checks, for instance while resolving dependencies.
     """
 
     closure: tuple[Pin, ...] | None = None
     osv_url: str | None = None
     first_release: bool = True
     previous: tuple[PermissionRequest, ...] = field(default=())
+    observations: tuple[Observation, ...] = ()
 
 
 def run_checks(
@@ -63,13 +65,18 @@ def run_checks(
     wheels = [path for path in files if path.suffix == ".whl"]
     sdist = next((path for path in files if path.name.endswith(".tar.gz")), None)
     checks = [load_check(check_id) for check_id in CHECKS if only is None or check_id in only]
-    results: list[CheckResult] = []
+    results = [_from_context(known)] if known.observations else []
     with tempfile.TemporaryDirectory(prefix="envcli-vetting-") as folder:
         for number, wheel in enumerate(wheels):
             tree = _tree(wheel, sdist, Path(folder) / str(number), known)
             results += _run_on_wheel(tree, checks)
     vetted = tuple(VettedFile.of(path) for path in files)
     return VettingReport(vetted, tuple(results), started, datetime.now(UTC))
+
+
+def _from_context(known: VettingContext) -> CheckResult:
+    outcome = outcome_of(known.observations)
+    return CheckResult("resolution", "1", False, "", outcome, known.observations)
 
 
 def _tree(wheel: Path, sdist: Path | None, folder: Path, known: VettingContext) -> ReleaseTree:
