@@ -18,7 +18,9 @@ def add_verbs(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -
     test = _add(subparsers, "test", _test, "run the project's tests")
     test.add_argument("arguments", nargs="*", metavar="ARG", help="passed to pytest; put options behind --")
     lint = _add(subparsers, "lint", _lint, "run the index' vetting checks on this machine")
-    lint.add_argument("wheel", nargs="?", type=Path, help="a wheel; default: the one built in dist/")
+    lint.add_argument(
+        "files", nargs="*", type=Path, help="a wheel and its source archive; default: those in dist/"
+    )
     build = _add(subparsers, "build", _build, "build a reproducible wheel and source archive")
     build.add_argument("--no-isolation", action="store_true", help="use the build system of this environment")
     for name, action, text in (
@@ -92,12 +94,12 @@ def _test(arguments: argparse.Namespace) -> int:
 
 def _lint(arguments: argparse.Namespace) -> int:
     from envcli_host.workshop.building import release_files
-    from envcli_host.workshop.linting import lint_wheel, render_report
+    from envcli_host.workshop.linting import lint_files, render_lint
     from envcli_host.workshop.project import PluginProject
 
-    wheel = arguments.wheel or release_files(PluginProject.load(arguments.project.resolve()))[0]
-    report = lint_wheel(wheel)
-    _show(arguments, report.document, render_report(report))
+    files = arguments.files or release_files(PluginProject.load(arguments.project.resolve()))
+    report = lint_files(files)
+    _show(arguments, report.document, render_lint(report))
     return 0 if report.passed else 1
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 LONGEST_LINE = 300
-ORDER = {"critical": 0, "error": 1, "high": 1, "medium": 2, "warning": 2, "low": 3, "note": 4, "info": 4}
+ORDER = {"error": 0, "review": 1, "warning": 2, "note": 3}
 
 
 def render_status(status: Mapping[str, Any]) -> str:
@@ -23,6 +23,8 @@ def render_observations(observations: list[Mapping[str, Any]]) -> list[str]:
             place += f":{_plain(item['line'])}"
         parts = (item.get("severity"), item.get("rule"), place, item.get("why"))
         lines.append("  " + "  ".join(_plain(part) for part in parts if part))
+        if item.get("evidence"):
+            lines.append(f"      seen: {_plain(item['evidence'])}")
         if item.get("fix"):
             lines.append(f"      fix: {_plain(item['fix'])}")
     return lines or ["  no observations"]
