@@ -24,14 +24,14 @@ def run(config: IndexConfig, host: str, port: int) -> int:
     from devpi_server.main import main
 
     signal.signal(signal.SIGTERM, _stop)
-    return int(main(argv=arguments(config, host, port)) or 0)
+    return int(main(argv=arguments(config, host, port)) or 0)  # type: ignore[no-untyped-call]
 
 
 def arguments(config: IndexConfig, host: str, port: int) -> list[str]:
     """Return devpi-server's command line.
 
-    The server's secret has 264 random bits, so stretching it with argon2 (10 CPU s and 500 MB by default) adds
-    nothing.
+    The server's secret has 264 random bits, so stretching it with argon2 (10 CPU s and 500 MB by default)
+    adds nothing.
     """
     folder = config.devpi_dir
     return [
@@ -49,5 +49,3 @@ def arguments(config: IndexConfig, host: str, port: int) -> list[str]:
 
 def _stop(_signal: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
-
-

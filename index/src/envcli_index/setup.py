@@ -4,11 +4,12 @@ import secrets
 from pathlib import Path
 
 from envcli_policy.layout import default_layout
+from sqlalchemy import Engine, select
 
 from envcli_index.config import IndexConfig
 from envcli_index.credentials import create_credentials
-from envcli_index.database import connect, upgrade
-from envcli_index.dependencies import add_wheels
+from envcli_index.database import connect, dependency, read, upgrade
+from envcli_index.dependencies import add_wheels, read_wheel, stored_path
 from envcli_index.errors import ConfigError
 from envcli_index.public.render import Renderer
 from envcli_index.trust.files import SECRET_MODE, write_whole
@@ -43,9 +44,21 @@ def initialise(config: IndexConfig, first_party: Path | None) -> str:
     root_sha256 = create_repository(config, {LAYOUT_TARGET: default_layout()})
     if first_party is not None:
         add_wheels(engine, config, sorted(first_party.glob("*.whl")), first_party=True)
-    Renderer(engine, config).rebuild()
+    _render(engine, config)
     engine.dispose()
     return root_sha256
+
+
+def _render(engine: Engine, config: IndexConfig) -> None:
+    """Render a tree that readers can use before any process runs; the gate stores the wheels in devpi
+    later.
+    """
+    renderer = Renderer(config)
+    with read(engine) as connection:
+        for row in connection.execute(select(dependency)):
+            wheel = read_wheel(stored_path(config, row.sha256, row.filename))
+            renderer.put_wheel(wheel.filename, wheel.content, wheel.metadata)
+        renderer.rebuild(connection)
 
 
 def _initialise_devpi(folder: Path) -> None:
@@ -54,9 +67,13 @@ def _initialise_devpi(folder: Path) -> None:
     if not (folder / ".nodeinfo").exists():
         # nobody logs in as root: devpi's login is closed, and this password is kept nowhere
         password = secrets.token_urlsafe(32)
-        code = init(argv=["devpi-init", "--serverdir", str(folder), "--no-root-pypi", "--root-passwd", password])
+        code = init(  # type: ignore[no-untyped-call]
+            argv=["devpi-init", "--serverdir", str(folder), "--no-root-pypi", "--root-passwd", password]
+        )
         if code:
-            raise ConfigError(f"devpi could not be initialised in {folder}", remedy="Empty the folder and try again")
+            raise ConfigError(
+                f"devpi could not be initialised in {folder}", remedy="Empty the folder and try again"
+            )
     secret = folder / DEVPI_SECRET
     if not secret.exists():
         write_whole(secret, secrets.token_urlsafe(33).encode(), SECRET_MODE)
