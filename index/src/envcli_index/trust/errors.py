@@ -49,3 +49,11 @@ class DuplicateEntryError(TrustError):
 
 class LogUnavailableError(TrustError):
     """The transparency log gives no signed certificate timestamp, so no certificate can be issued."""
+
+
+class AdvisoryError(TrustError):
+    """An advisory or the advisory database cannot be read."""
+
+
+class AdvisoryQueryError(TrustError):
+    """A question to the advisory service is malformed."""
