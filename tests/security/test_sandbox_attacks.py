@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from security.hostile.harness import PROGRAMS, TIERS, attack, attack_unrestricted, needs
+from security.hostile.harness import (
+    PROGRAMS,
+    TIERS,
+    Attempt,
+    attack,
+    attack_unrestricted,
+    attack_with_landlock,
+    needs,
+)
 
 from envcli_sandbox import Tier
 
@@ -141,6 +149,7 @@ def _abstract(t: Targets) -> dict[str, Any]:
 
 
 HUGE = 200 << 20
+REFUSALS = {"FileNotFoundError", "MemoryError", "OSError", "PermissionError", "RuntimeError", "ValueError"}
 
 ATTACKS = (
     Attack("read_file", _secret),
@@ -202,7 +211,20 @@ NUMBERED = [pytest.param(attack, id=f"{i:02}-{attack.program}") for i, attack in
 def test_stopped_in_the_sandbox(tier: Tier, wanted: Attack, targets: Targets) -> None:
     needs(tier)
     attempt = attack(tier, wanted.program, wanted.params(targets), tree=targets.tree)
+    _assert_stopped(attempt, targets)
+
+
+@pytest.mark.parametrize("wanted", NUMBERED)
+def test_stopped_with_the_oldest_landlock(wanted: Attack, targets: Targets) -> None:
+    """The filter makes up for what Landlock's first ABI (Linux 5.13) does not know."""
+    needs(Tier.BASE)
+    attempt = attack_with_landlock(1, wanted.program, wanted.params(targets), tree=targets.tree)
+    _assert_stopped(attempt, targets)
+
+
+def _assert_stopped(attempt: Attempt, targets: Targets) -> None:
     assert attempt.evidence is None, attempt.evidence
+    assert attempt.error is None or attempt.error.type_name in REFUSALS
     assert targets.is_intact
     assert not targets.was_reached
 

@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,14 @@ from envcli_sandbox import (
     Limits,
     NullBroker,
     Outcome,
+    Sandbox,
     SandboxCallError,
-    SandboxError,
     SandboxRequest,
     Tier,
     open_sandbox,
+    probe,
 )
+from envcli_sandbox.isolators.process import start_child
 
 HERE = Path(__file__).resolve().parent
 GUEST = HERE / "guest"
@@ -56,7 +58,7 @@ class Attempt:
     """
 
     evidence: Any
-    error: SandboxError | None
+    error: SandboxCallError | None
     outcome: Outcome
     audit: Recorder = field(default_factory=Recorder)
 
@@ -84,11 +86,26 @@ def attack(
 ) -> Attempt:
     """Run one program in a sandbox of its own."""
     audit = Recorder()
+    sandbox = open_sandbox(request_for(tier, **changes), broker or NullBroker(), audit)
+    return _attempt(sandbox, program, params, audit)
+
+
+def attack_with_landlock(abi: int, program: str, params: Mapping[str, Any], **changes: Any) -> Attempt:
+    """Run one program in the base tier of a kernel whose Landlock is as old as ``abi``."""
+    audit, request = Recorder(), request_for(Tier.BASE, **changes)
+    child, policy = start_child(request, Tier.BASE, replace(probe(), landlock_abi=abi))
+    sandbox = Sandbox(request, Tier.BASE, child, NullBroker(), audit)
+    sandbox.start(policy)
+    assert f"landlock-{abi}" in sandbox.mechanisms
+    return _attempt(sandbox, program, params, audit)
+
+
+def _attempt(sandbox: Sandbox, program: str, params: Mapping[str, Any], audit: Recorder) -> Attempt:
     evidence, caught = None, None
-    with open_sandbox(request_for(tier, **changes), broker or NullBroker(), audit) as sandbox:
+    with sandbox:
         try:
             evidence = sandbox.call(program, params)
-        except SandboxError as error:
+        except SandboxCallError as error:
             caught = error
     return Attempt(evidence, caught, sandbox.outcome, audit)
 
@@ -103,5 +120,3 @@ def attack_unrestricted(program: str, params: Mapping[str, Any], folder: Path, t
     done = subprocess.run(command, capture_output=True, check=False, cwd=folder, timeout=30)
     return json.loads(done.stdout) if done.returncode == 0 else None
 
-
-__all__ = ["GUEST", "PROGRAMS", "SMALL", "TIERS", "Attempt", "Recorder", "SandboxCallError", "attack", "needs"]

@@ -12,7 +12,7 @@ from envcli_sandbox.isolators.child import Child
 from envcli_sandbox.notifications import DeniedCall, Listener
 from envcli_sandbox.output import BoundedBuffer
 
-_SCRATCH_SECONDS = 0.2
+_MEASURE_SECONDS = 0.2
 _CHUNK_BYTES = 1 << 16
 _ENTRY_BYTES = 4096
 _BLOCK_BYTES = 512
@@ -125,16 +125,18 @@ class Supervisor(threading.Thread):
         if self._deadline is not None and now >= self._deadline:
             self._deadline = None
             self.kill("wall")
-        if self._child.scratch is not None and now >= self._next_measure:
-            self._next_measure = now + _SCRATCH_SECONDS
-            if _is_overfull(self._child.scratch, self._scratch_bytes):
+        if now >= self._next_measure:
+            self._next_measure = now + _MEASURE_SECONDS
+            self._child.measure()
+            if self._child.scratch is not None and _is_overfull(self._child.scratch, self._scratch_bytes):
                 self.kill("scratch")
 
     def _patience(self) -> float | None:
         """Return how long nothing needs to be looked at, None for ever."""
-        until = [] if self._deadline is None else [self._deadline]
-        until += [] if self._child.scratch is None else [self._next_measure]
-        return max(min(until) - time.monotonic(), 0) if until else None
+        if self._deadline is None and self._child.scratch is None:
+            return None
+        until = min(self._deadline or self._next_measure, self._next_measure)
+        return max(until - time.monotonic(), 0)
 
     def _wake(self) -> None:
         os.write(self._waker, b"\0")

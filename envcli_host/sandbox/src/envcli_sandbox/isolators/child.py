@@ -1,9 +1,10 @@
 """A started child: its socket, its pipes, and how all of it is ended."""
 
+import itertools
 import json
 import os
+import secrets
 import select
-import shutil
 import signal
 import subprocess
 from contextlib import suppress
@@ -134,10 +135,27 @@ class Child:
 
 
 def _remove(folder: Path) -> None:
-    """Remove a folder that untrusted code has filled: without permissions, and with links that lead out."""
-    for root, names, _ in os.walk(folder):
-        for name in names:
-            inner = Path(root, name)
-            if not inner.is_symlink():
-                inner.chmod(0o700)
-    shutil.rmtree(folder)
+    """Remove a folder that untrusted code has filled and nobody uses any more.
+
+    What lies in there may be nested deeper than any path is long, lack every permission and hold links that lead
+    out. So inner folders are opened up and moved to the top, level by level, and no link is followed.
+    """
+    prefix, numbers = secrets.token_hex(8), itertools.count()
+    while inner := _folders_left(folder):
+        for crowded in inner:
+            for deeper in _folders_left(crowded):
+                deeper.rename(folder / f"{prefix}-{next(numbers)}")
+            crowded.rmdir()
+    folder.rmdir()
+
+
+def _folders_left(folder: Path) -> list[Path]:
+    """Delete the files of ``folder`` and return its folders, which may be entered from then on."""
+    folders = []
+    for entry in list(folder.iterdir()):
+        if entry.is_symlink() or not entry.is_dir():
+            entry.unlink()
+        else:
+            entry.chmod(0o700)
+            folders.append(entry)
+    return folders
