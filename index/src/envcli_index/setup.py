@@ -1,6 +1,7 @@
 """Makes a new index: settings, keys, credentials, devpi's storage, database, trust repository, empty tree."""
 
 import secrets
+import shutil
 from pathlib import Path
 
 from envcli_policy.layout import default_layout
@@ -42,11 +43,21 @@ def initialise(config: IndexConfig, first_party: Path | None) -> str:
     engine = connect(config)
     upgrade(engine)
     root_sha256 = create_repository(config, {LAYOUT_TARGET: default_layout()})
-    if first_party is not None:
-        add_wheels(engine, config, sorted(first_party.glob("*.whl")), first_party=True)
+    if first_party is not None and config.first_party is not None:
+        _copy_wheels(first_party, config.first_party)
+        add_wheels(engine, config, sorted(config.first_party.glob("*.whl")), first_party=True)
     _render(engine, config)
     engine.dispose()
     return root_sha256
+
+
+def _copy_wheels(source: Path, target: Path) -> None:
+    wheels = sorted(source.glob("*.whl"))
+    if not wheels:
+        raise ConfigError(f"{source} holds no wheel", remedy="Build envcli-sdk into it first")
+    target.mkdir(mode=0o700, exist_ok=True)
+    for wheel in wheels:
+        shutil.copyfile(wheel, target / wheel.name)
 
 
 def _render(engine: Engine, config: IndexConfig) -> None:
