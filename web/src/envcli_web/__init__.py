@@ -1,7 +1,4 @@
-"""The envcli marketplace site: people, publishers, the catalog and opinions about it."""
+"""The envcli marketplace site: people, publishers, the catalog and opinions about it.
 
-from envcli_web.app import create_app
-from envcli_web.config import WebConfig
-from envcli_web.errors import WebError
-
-__all__ = ["WebConfig", "WebError", "create_app"]
+``envcli_web.app.create_app`` builds the site; ``envcli_web.market`` runs a whole marketplace on one machine.
+"""

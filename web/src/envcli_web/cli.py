@@ -65,12 +65,15 @@ def _work(arguments: argparse.Namespace) -> int:
 
 
 def _admin_code(arguments: argparse.Namespace) -> int:
+    from envcli_web.accounts.services import count_admins
     from envcli_web.admin.services import create_code
     from envcli_web.app import create_app
     from envcli_web.database import write
 
     config = WebConfig.load(data_directory(arguments.data))
     with create_app(config).app_context(), write() as session:
+        if arguments.unless_claimed and count_admins(session):
+            return 0
         path = create_code(session, config.data)
     print(f"one-time code for the administrator, valid for 15 minutes: {path}")
     print(f"sign in and enter it at {config.url}/admin/claim")
@@ -112,6 +115,9 @@ def _parser() -> argparse.ArgumentParser:
 
     code = commands.add_parser(
         "admin-code", parents=[shared], help="make a one-time code for an administrator"
+    )
+    code.add_argument(
+        "--unless-claimed", action="store_true", help="do nothing where an administrator exists"
     )
     code.set_defaults(run=_admin_code)
     return parser

@@ -6,16 +6,18 @@ import signal
 import sys
 
 PR_SET_PDEATHSIG = 1  # include/uapi/linux/prctl.h
+_libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 def end_with_parent() -> None:
-    """Ask the kernel to send this process SIGTERM when its parent dies. Only Linux has this; elsewhere nothing happens.
+    """Ask the kernel to send this process SIGTERM when its parent dies; outside Linux nothing happens.
 
-    Source: prctl(2). A parent that died before the call is noticed as well.
+    Source: prctl(2). A parent that died before the call is noticed as well. Safe between fork and exec: the library
+    was loaded before.
     """
-    if sys.platform != "linux":
+    if _libc is None:
         return
     parent = os.getppid()
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     if os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGTERM)

@@ -6,8 +6,6 @@ project's present record, so that reading an event twice does no harm.
 """
 
 import logging
-from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import delete, select
@@ -22,11 +20,10 @@ from envcli_web.catalog.index_client import (
     IndexUnusableError,
 )
 from envcli_web.catalog.models import FeedCursor, Project, ProjectCategory, ReleaseFile
+from envcli_web.catalog.records import keywords_of, latest_version, parse_time, releases_of
 from envcli_web.categories.services import file_under
 from envcli_web.database import db, now, write
 
-INSTALLABLE = frozenset({"released"})
-LISTED_STATUS = frozenset({"active", "deprecated", "archived"})
 MAX_EVENTS = 500
 
 logger = logging.getLogger(__name__)
@@ -42,42 +39,6 @@ def _save_cursor(session: Session, head: FeedHead) -> None:
     session.merge(FeedCursor(id=1, seq=head.seq, sha256=head.sha256, refreshed=now()))
 
 
-def parse_time(value: object) -> datetime | None:
-    """Return an ISO 8601 time with its zone, None where ``value`` is not one."""
-    try:
-        moment = datetime.fromisoformat(str(value))
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else None
-
-
-def is_installable(record: Mapping[str, Any], release: Mapping[str, Any]) -> bool:
-    """Return whether people can install the release at this moment."""
-    return (
-        release.get("state") in INSTALLABLE
-        and not release.get("yanked")
-        and record.get("status", "active") in LISTED_STATUS
-        and bool(release.get("files"))
-    )
-
-
-def releases_of(record: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the releases of a record, newest upload first."""
-    found = [release for release in record.get("releases") or [] if isinstance(release, dict)]
-    return sorted(found, key=lambda release: str(release.get("uploaded") or ""), reverse=True)
-
-
-def _latest(record: Mapping[str, Any]) -> str | None:
-    installable = [release for release in releases_of(record) if is_installable(record, release)]
-    return str(installable[0]["version"])[:100] if installable else None
-
-
-def _keywords(record: Mapping[str, Any]) -> list[str]:
-    value = record.get("keywords") or []
-    words = value.replace(",", " ").split() if isinstance(value, str) else [str(word) for word in value]
-    return words[:30]
-
-
 def _apply(project: Project, record: dict[str, Any]) -> None:
     publisher = record.get("publisher") or {}
     uploads = [moment for release in releases_of(record) if (moment := parse_time(release.get("uploaded")))]
@@ -88,8 +49,8 @@ def _apply(project: Project, record: dict[str, Any]) -> None:
     project.status = str(record.get("status") or "active")[:20]
     project.type = str(record.get("type") or "")[:40]
     project.summary = str(record.get("summary") or "")[:1000]
-    project.keywords = " ".join(_keywords(record))[:1000]
-    project.latest = _latest(record)
+    project.keywords = " ".join(keywords_of(record))[:1000]
+    project.latest = latest_version(record)
     project.first_upload = min(uploads, default=None)
     project.last_upload = max(uploads, default=None)
     project.record = record
@@ -110,7 +71,7 @@ def _put_files(session: Session, project: Project) -> None:
 
 def _put_categories(session: Session, project: Project) -> None:
     declared = project.record.get("categories") or []
-    slugs = file_under(session, [str(slug) for slug in declared], _keywords(project.record), project.type)
+    slugs = file_under(session, [str(slug) for slug in declared], keywords_of(project.record), project.type)
     session.execute(delete(ProjectCategory).where(ProjectCategory.project_id == project.id))
     session.add_all(ProjectCategory(project_id=project.id, category_slug=slug) for slug in slugs)
 

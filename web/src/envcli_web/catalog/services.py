@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Any
 
 from envcli_policy.permissions import RiskTier
-from packaging.version import InvalidVersion, Version
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
@@ -19,7 +18,7 @@ from envcli_web.catalog.permissions import (
     permission_change,
     permission_lines,
 )
-from envcli_web.catalog.projection import is_installable, parse_time, releases_of
+from envcli_web.catalog.records import is_installable, parse_time, releases_of
 from envcli_web.errors import NotFoundError
 
 PAGE_SIZE = 20
@@ -179,17 +178,8 @@ def find_file(session: Session, sha256: str) -> ReleaseFile:
     return found
 
 
-def version_order(release: Mapping[str, Any]) -> tuple[int, Version | str]:
-    """Return what releases are ordered by: PEP 440, unreadable versions first."""
-    text = str(release.get("version", ""))
-    try:
-        return 1, Version(text)
-    except InvalidVersion:
-        return 0, text
-
-
 def _history(record: Mapping[str, Any]) -> list[VersionLine]:
-    ordered = sorted(releases_of(record), key=version_order, reverse=True)
+    ordered = releases_of(record)
     lines = []
     for at, release in enumerate(ordered):
         older = ordered[at + 1] if at + 1 < len(ordered) else None
