@@ -8,19 +8,16 @@ Nothing here imports plugin code. Typical use::
 """
 
 from dataclasses import dataclass
-from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from envcli_host.config import HostPaths
 from envcli_host.plugins.access import ProjectAccess
-from envcli_host.plugins.session import PluginSession
+from envcli_host.plugins.registry import Origin, Registry
 
+if TYPE_CHECKING:
+    from envcli_host.plugins.session import PluginSession
 
-class Origin(StrEnum):
-    """Where a plugin came from, which decides how far it is believed."""
-
-    INDEX = "index"
-    LINKED = "linked"
-    POINTER = "pointer"
+__all__ = ["Origin", "PluginRef", "contributors", "find_command", "find_scheme", "open_plugin", "rules"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,26 +41,33 @@ class PluginRef:
 
 def find_scheme(name: str, paths: HostPaths) -> PluginRef | None:
     """The plugin that contributes the scheme ``name`` (as in ``aws-sm:prod``), or None."""
-    raise NotImplementedError
+    return _find("scheme", name, paths)
 
 
 def find_command(name: str, paths: HostPaths, kind: str = "command") -> PluginRef | None:
     """The plugin that contributes a ``command``, ``workflow`` or ``report`` of that name, or None."""
-    raise NotImplementedError
+    return _find(kind, name, paths)
 
 
 def rules(paths: HostPaths) -> list[PluginRef]:
     """Plugins that contribute validation rules; ``names`` are the rules' ids."""
-    raise NotImplementedError
+    return contributors("rule", paths)
+
+
+def contributors(kind: str, paths: HostPaths) -> list[PluginRef]:
+    """Installed plugins that contribute something of one kind; what only pip installed is not among them."""
+    found = Registry.load(paths).contributors(kind)
+    return [PluginRef(item.project, item.version, item.id, item.origin, item.names(kind)) for item in found]
 
 
 def open_plugin(
     ref: PluginRef, instance: str = "default", *, project: ProjectAccess | None, paths: HostPaths
-) -> PluginSession:
+) -> "PluginSession":
     """Check, start and initialize a plugin; use the session as a context manager.
 
     In order: takedowns and freshness, the tree is unchanged since install, configuration and grants of the
-    instance, sandbox, ``initialize``.
+    instance, sandbox, ``initialize``. A plugin that only pip installed is first fetched, verified and installed
+    into the host's own store, after consent at a terminal; the copy that pip installed is never run.
 
     Args:
         ref: from one of the functions above.
@@ -74,4 +78,23 @@ def open_plugin(
     Raises:
         EnvcliError: it may not run; the message names cause and remedy. Everything is in the audit log.
     """
-    raise NotImplementedError
+    from envcli_host.plugins.starting import start
+
+    if ref.origin is Origin.POINTER:
+        from envcli_host.plugins.lifecycle import adopt
+
+        adopt(ref.project, ref.version, project, paths)
+    return start(Registry.load(paths).find(ref.project), instance, project, paths)
+
+
+def _find(kind: str, name: str, paths: HostPaths) -> PluginRef | None:
+    for ref in contributors(kind, paths):
+        if name in ref.names:
+            return ref
+    from envcli_host.plugins.discovery import find_pointers
+
+    for pointer in find_pointers(paths):
+        names = tuple(item for found, item in pointer.contributes if found == kind)
+        if name in names:
+            return PluginRef(pointer.project, pointer.version, pointer.id, Origin.POINTER, names)
+    return None

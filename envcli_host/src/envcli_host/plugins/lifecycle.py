@@ -1,0 +1,408 @@
+"""Installing, updating and removing plugins: verified first, agreed to, then all at once or not at all."""
+
+import hashlib
+import re
+import sys
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from envcli_policy.security_policy import default_policy
+from envcli_sdk.errors import ManifestError
+from envcli_sdk.manifest import PluginManifest, parse_manifest
+from envcli_sdk.permissions import PermissionName, PermissionRequest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from envcli_host import __version__
+from envcli_host.audit import AuditLog
+from envcli_host.config import HostPaths
+from envcli_host.errors import ConfigError, EnvcliError
+from envcli_host.files import PRIVATE_DIRECTORY
+from envcli_host.marketplace.model import Offer, Progress
+from envcli_host.plugins import consent, instances
+from envcli_host.plugins.access import ProjectAccess
+from envcli_host.plugins.errors import ConsentError, InstallError
+from envcli_host.plugins.grants import UNCONFINED, GrantBook, PluginGrants, compare, granted_now, scope_of
+from envcli_host.plugins.instances import InstanceConfig
+from envcli_host.plugins.journal import change
+from envcli_host.plugins.registry import Origin, Record, Registry
+from envcli_host.plugins.store import PinnedWheel, StagedRelease, commit, discard, stage
+from envcli_host.plugins.vault import key_file
+
+MAX_DEPENDENCIES = 32
+_SPEC = re.compile(r"([A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?)(?:==([A-Za-z0-9.+!_-]{1,64}))?")
+
+
+@dataclass(frozen=True, slots=True)
+class InstallReport:
+    """What an install did.
+
+    Attributes:
+        installed: records, dependencies first.
+        notes: lines for the user.
+    """
+
+    installed: tuple[Record, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    offer: Offer
+    manifest: PluginManifest
+
+    @property
+    def manifest_sha256(self) -> str:
+        return hashlib.sha256(self.offer.manifest_text.encode()).hexdigest()
+
+
+def install(
+    name: str,
+    version: str | None,
+    paths: HostPaths,
+    answers: consent.Answers,
+    *,
+    progress: Progress | None = None,
+    project: ProjectAccess | None = None,
+    index_name: str | None = None,
+    reinstall: bool = False,
+) -> InstallReport:
+    """Find, verify, show, ask, download, install. Other plugins that it needs are installed before it.
+
+    Args:
+        name: project name in any spelling.
+        version: exact version, or None for the newest.
+        paths: the host's directories.
+        answers: how questions are answered.
+        progress: told about transfers.
+        project: its configuration resolves scopes; None where there is none.
+        index_name: only this index.
+        reinstall: also when this version is installed.
+
+    Raises:
+        EnvcliError: anything failed; nothing was changed.
+    """
+    registry = Registry.load(paths)
+    plans = _plan(name, version, paths, registry, progress, index_name)
+    wanted = [plan for plan in plans if reinstall or not _is_installed(plan.offer, registry)]
+    if not wanted:
+        found = plans[-1].offer
+        return InstallReport((), (f"{found.project} {found.version} is installed already",))
+    book = GrantBook.load(paths)
+    configs = [default_config(plan.manifest, project, paths) for plan in wanted]
+    for plan, config in zip(wanted, configs, strict=True):
+        _verify_fit(plan, registry)
+        _ask(plan, book.get(plan.offer.project), config, answers, paths)
+    return _install_all(wanted, configs, paths, progress)
+
+
+def adopt(name: str, version: str, project: ProjectAccess | None, paths: HostPaths) -> None:
+    """Install the host's own, verified copy of what pip installed; asks at a terminal.
+
+    Raises:
+        ConsentError: nobody is there to ask.
+        EnvcliError: it cannot be verified.
+    """
+    if not sys.stdin.isatty():
+        raise ConsentError(
+            f"{name} {version} was installed by pip, and envcli runs only copies that it verified itself",
+            remedy=f"Run: envcli plugin install {name}=={version}",
+        )
+    install(name, version, paths, consent.Answers(), project=project)
+
+
+def remove(name: str, paths: HostPaths) -> Record:
+    """Remove a plugin with its grants, configuration, secrets and keys.
+
+    Raises:
+        UnknownPluginError: it is not installed.
+        InstallError: another plugin needs it.
+    """
+    registry = Registry.load(paths)
+    record = registry.find(name)
+    needed = [other.id for other in registry if record.project in other.requires]
+    if needed:
+        raise InstallError(
+            f"plugin {record.id} is needed by {', '.join(needed)}", remedy="Remove those first"
+        )
+    audit = AuditLog(paths.audit_file, plugin=record.project, version=record.version)
+    audit.record({"event": "plugin.removing"})
+    with change(paths):
+        book = GrantBook.load(paths)
+        book.set(record.project, None)
+        book.save(paths)
+        Registry.load(paths).without(record.project).save(paths)
+    if record.origin is Origin.INDEX:
+        discard(record.release_dir(paths))
+    instances.forget(record.id, paths)
+    key_file(record.project, paths).unlink(missing_ok=True)
+    audit.record({"event": "plugin.removed"})
+    return record
+
+
+def _plan(
+    name: str,
+    version: str | None,
+    paths: HostPaths,
+    registry: Registry,
+    progress: Progress | None,
+    index_name: str | None,
+) -> list[_Planned]:
+    """Offers of the plugin and of every plugin it needs, dependencies first."""
+    from envcli_host.marketplace.offers import find_offer
+
+    plans: dict[str, _Planned] = {}
+
+    def visit(project: str, wanted: str | None, trail: tuple[str, ...]) -> None:
+        if project in trail or len(plans) >= MAX_DEPENDENCIES:
+            raise InstallError(
+                f"the dependencies of {name} form a circle or are more than {MAX_DEPENDENCIES}"
+            )
+        offer = find_offer(project, wanted, paths, progress, index_name=index_name)
+        for text in offer.plugin_dependencies:
+            needed = Requirement(text)
+            key = canonicalize_name(needed.name)
+            if key not in plans and not _satisfied(needed, registry.get(key)):
+                visit(key, _exact(needed), (*trail, project))
+                _verify_satisfied(needed, plans[key].offer)
+        plans[project] = _Planned(offer, _parse(offer))
+
+    visit(canonicalize_name(name), version, ())
+    return list(plans.values())
+
+
+def _parse(offer: Offer) -> PluginManifest:
+    try:
+        return parse_manifest(offer.manifest_text)
+    except ManifestError as error:
+        raise InstallError(
+            f"{offer.project} {offer.version}: {error}", remedy="A newer envcli may read it"
+        ) from error
+
+
+def _verify_fit(plan: _Planned, registry: Registry) -> None:
+    """The host is new enough, can confine what is asked for, and no name is taken."""
+    from envcli_host.cli.main import COMMANDS
+
+    offer, manifest = plan.offer, plan.manifest
+    if Version(__version__) < Version(manifest.minimum_host_version):
+        raise InstallError(
+            f"{offer.project} {offer.version} needs envcli {manifest.minimum_host_version}, this is {__version__}",
+            remedy="Update envcli-host, or choose an older version",
+        )
+    verify_confinable(manifest.permissions, offer.project)
+    for item in manifest.contributes:
+        if item.kind in {"command", "workflow", "report"} and item.name in COMMANDS:
+            raise InstallError(
+                f"{offer.project} contributes {item.name!r}, which is a command of envcli itself"
+            )
+    verify_names_free(offer.project, manifest, registry)
+
+
+def verify_confinable(requests: Iterable[PermissionRequest], project: str) -> None:
+    """Raise InstallError for permissions that this host cannot enforce and therefore never grants."""
+    for request in requests:
+        if PermissionName(request.permission) in UNCONFINED:
+            raise InstallError(
+                f"{project} asks for {request.permission} {request.scope}, which this host never grants",
+                remedy="Choose another plugin",
+            )
+
+
+def verify_names_free(project: str, manifest: PluginManifest, registry: Registry) -> None:
+    """Raise InstallError where another installed plugin has the same id, scheme, command or rule."""
+    for record in registry:
+        if record.project == project:
+            continue
+        taken = {(kind, name) for kind, name, _ in record.contributes if kind != "event"}
+        clash = [f"{c.kind} {c.name}" for c in manifest.contributes if (str(c.kind), c.name) in taken]
+        if record.id == manifest.id or clash:
+            what = clash[0] if clash else f"id {manifest.id}"
+            raise InstallError(
+                f"{what} of {project} is taken by {record.project}",
+                remedy=f"Run: envcli plugin remove {record.project}",
+            )
+
+
+def _ask(
+    plan: _Planned,
+    before: PluginGrants | None,
+    config: InstanceConfig | None,
+    answers: consent.Answers,
+    paths: HostPaths,
+) -> None:
+    offer = plan.offer
+    found = compare(plan.manifest, config, before)
+    question = consent.Question(
+        subject=f"install {offer.project} {offer.version}",
+        facts=tuple(consent.offer_facts(offer, default_policy().cooldown)),
+        requests=found.shown,
+        added=found.added,
+        removed=found.removed,
+        is_widening=found.is_widening,
+        remedy=f"envcli plugin install {offer.project}=={offer.version}",
+        notes=consent.scope_notes(found.shown),
+    )
+    audit = AuditLog(paths.audit_file, plugin=offer.project, version=offer.version)
+    ask_audited(question, answers, audit)
+
+
+def default_config(
+    manifest: PluginManifest,
+    project: ProjectAccess | None,
+    paths: HostPaths,
+    instance: str = instances.DEFAULT,
+) -> InstanceConfig | None:
+    """An instance's configuration where it is complete already, so that scopes can be shown as they will be."""
+    try:
+        return instances.load_instance(manifest, instance, project, paths)
+    except ConfigError:
+        return None
+
+
+def ask_audited(question: consent.Question, answers: consent.Answers, audit: AuditLog) -> None:
+    """Ask, and write question and answer down.
+
+    Raises:
+        ConsentError: the answer is no.
+    """
+    asked = [" ".join(scope_of(request)) for request in question.requests]
+    entry = {"event": "consent.asked", "subject": question.subject, "permissions": asked}
+    try:
+        consent.ask(question, answers)
+    except ConsentError as error:
+        audit.record({**entry, "verdict": "denied", "reason": error.message})
+        raise
+    audit.record({**entry, "verdict": "allowed", "by": "--yes" if answers.yes else "terminal"})
+
+
+def _install_all(
+    plans: list[_Planned], configs: list[InstanceConfig | None], paths: HostPaths, progress: Progress | None
+) -> InstallReport:
+    from envcli_host.marketplace.receipts import post_receipt
+
+    records: list[Record] = []
+    staged: list[StagedRelease] = []
+    try:
+        for plan in plans:
+            staged.append(_download(plan, paths, progress))
+            records.append(_record(plan, staged[-1]))
+        replaced = _commit_all(plans, configs, records, staged, paths)
+    except BaseException:
+        for release in staged:
+            discard(release.folder)
+        raise
+    for record, old in zip(records, replaced, strict=True):
+        audit = AuditLog(paths.audit_file, plugin=record.project, version=record.version)
+        audit.record({"event": "plugin.installed", "wheel": record.wheel_sha256, "index": record.index_name})
+        if old is not None and old.version != record.version and old.origin is Origin.INDEX:
+            discard(old.release_dir(paths))
+    return InstallReport(tuple(records), tuple(post_receipt(plan.offer, paths) for plan in plans))
+
+
+def _download(plan: _Planned, paths: HostPaths, progress: Progress | None) -> StagedRelease:
+    from envcli_host.marketplace.offers import download_offer
+
+    offer = plan.offer
+    paths.plugins_dir.mkdir(parents=True, exist_ok=True, mode=PRIVATE_DIRECTORY)
+    with tempfile.TemporaryDirectory(prefix=".staging-download-", dir=paths.plugins_dir) as folder:
+        files = download_offer(offer, Path(folder), progress)
+        digests = [offer.wheel.sha256, *(item.sha256 for item in offer.closure)]
+        pinned = [PinnedWheel(path, digest) for path, digest in zip(files, digests, strict=True)]
+        final = paths.plugins_dir / offer.project / offer.version
+        release = stage(pinned[0], pinned[1:], offer.manifest_text, final)
+    if (release.wheel.metadata.name, release.wheel.metadata.version) != (offer.project, offer.version):
+        discard(release.folder)
+        raise InstallError(f"the wheel of {offer.project} {offer.version} bears another name or version")
+    return release
+
+
+def _record(plan: _Planned, release: StagedRelease) -> Record:
+    offer, manifest = plan.offer, plan.manifest
+    return Record(
+        project=offer.project,
+        version=offer.version,
+        id=manifest.id,
+        type=str(manifest.type),
+        origin=Origin.INDEX,
+        entry=release.wheel.entry,
+        contributes=tuple((str(item.kind), item.name, item.summary) for item in manifest.contributes),
+        requires=tuple(canonicalize_name(Requirement(text).name) for text in offer.plugin_dependencies),
+        index_name=offer.index_name,
+        wheel_sha256=offer.wheel.sha256,
+        manifest_sha256=plan.manifest_sha256,
+        tree_sha256=release.tree_sha256,
+        python=str(sys.implementation.cache_tag),
+        publisher={
+            "uuid": offer.publisher.uuid,
+            "name": offer.publisher.name,
+            "identity": offer.publisher.identity,
+            "issuer": offer.publisher.issuer,
+        },
+        installed=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _commit_all(
+    plans: list[_Planned],
+    configs: list[InstanceConfig | None],
+    records: list[Record],
+    staged: list[StagedRelease],
+    paths: HostPaths,
+) -> list[Record | None]:
+    """Move everything into place. Return the records that were replaced."""
+    finals = tuple(record.release_dir(paths) for record in records)
+    with change(paths, creates=finals):
+        registry, book = Registry.load(paths), GrantBook.load(paths)
+        replaced = [registry.get(record.project) for record in records]
+        for plan, config, record, release, final in zip(plans, configs, records, staged, finals, strict=True):
+            verify_names_free(record.project, plan.manifest, registry)
+            commit(release, final)
+            registry = registry.with_record(record)
+            before = book.get(record.project)
+            book.set(record.project, granted_now(plan.manifest, plan.manifest_sha256, config, before))
+        book.save(paths)
+        registry.save(paths)
+    return replaced
+
+
+def _is_installed(offer: Offer, registry: Registry) -> bool:
+    record = registry.get(offer.project)
+    return (
+        record is not None
+        and record.origin is Origin.INDEX
+        and (record.version, record.wheel_sha256) == (offer.version, offer.wheel.sha256)
+    )
+
+
+def _satisfied(needed: Requirement, record: Record | None) -> bool:
+    return record is not None and needed.specifier.contains(record.version, prereleases=True)
+
+
+def _verify_satisfied(needed: Requirement, offer: Offer) -> None:
+    if not needed.specifier.contains(offer.version, prereleases=True):
+        raise InstallError(
+            f"{needed} is required, and the index offers {offer.version}",
+            remedy="Install that version by hand first",
+        )
+
+
+def _exact(needed: Requirement) -> str | None:
+    pins = [item.version for item in needed.specifier if item.operator == "=="]
+    return pins[0] if len(pins) == 1 and "*" not in pins[0] else None
+
+
+def parse_spec(text: str) -> tuple[str, str | None]:
+    """Read ``name`` or ``name==version``.
+
+    Raises:
+        EnvcliError: it is something else.
+    """
+    found = _SPEC.fullmatch(text)
+    if not found:
+        raise EnvcliError(f"{text[:80]!r} names no plugin", remedy="Write NAME or NAME==VERSION")
+    return canonicalize_name(found[1]), found[2]

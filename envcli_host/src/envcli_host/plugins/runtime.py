@@ -1,0 +1,112 @@
+"""The few modules that every sandbox gets beside the plugin: the SDK and pluggy, copied to a folder of their own.
+
+Mounting the host's own site folder would let plugins read, and import, the host.
+"""
+
+import compileall
+import hashlib
+import importlib.util
+import os
+import py_compile
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from envcli_host.config import HostPaths
+from envcli_host.errors import EnvcliError
+from envcli_host.files import PRIVATE_DIRECTORY
+
+PACKAGES = ("envcli_sdk", "pluggy")
+
+
+def guest_folder(paths: HostPaths) -> Path:
+    """Folder holding the SDK and pluggy as this host has them; made once for each state of their sources."""
+    sources = [_package_folder(name) for name in PACKAGES]
+    folder = paths.data / "guest" / _key(sources)
+    if not folder.is_dir():
+        _build(sources, folder)
+    return folder
+
+
+def _package_folder(name: str) -> Path:
+    spec = importlib.util.find_spec(name)
+    if spec is None or spec.origin is None:
+        raise EnvcliError(f"the package {name} is missing", remedy="Install envcli-host again")
+    return Path(spec.origin).parent
+
+
+def _key(sources: list[Path]) -> str:
+    """Changes whenever a source file, or the interpreter, does."""
+    digest = hashlib.sha256(f"{sys.implementation.cache_tag} {sys.executable}".encode())
+    for source in sources:
+        with os.scandir(source) as entries:
+            files = sorted(
+                (entry.name, entry.stat().st_mtime_ns, entry.stat().st_size)
+                for entry in entries
+                if entry.is_file()
+            )
+        digest.update(repr((os.fspath(source), files)).encode())
+    return digest.hexdigest()[:24]
+
+
+def _build(sources: list[Path], folder: Path) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True, mode=PRIVATE_DIRECTORY)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        made = Path(scratch, "guest")
+        for source in sources:
+            shutil.copytree(source, made / source.name, ignore=shutil.ignore_patterns("__pycache__"))
+        compileall.compile_dir(
+            made,
+            quiet=2,
+            stripdir=os.fspath(made),
+            prependdir=os.fspath(folder),
+            invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
+        )
+        try:
+            made.rename(folder)
+        except OSError:
+            if not folder.is_dir():  # else another process was faster and made the same
+                raise
+
+
+def guest_with_dependencies(project: str, paths: HostPaths) -> Path | None:
+    """Folder that `install_dependencies` made for a linked plugin, or None."""
+    folder = paths.data / "linked" / project
+    return folder if folder.is_dir() else None
+
+
+def install_dependencies(project: str, requirements: tuple[str, ...], paths: HostPaths) -> None:
+    """Fetch a linked plugin's dependencies, wheels only so that nothing runs, beside a copy of the SDK.
+
+    They come from the user's own default index and are as unverified as the folder itself.
+
+    Raises:
+        EnvcliError: uv could not install them; what was there before stays.
+    """
+    import uv
+
+    target = paths.data / "linked" / project
+    target.parent.mkdir(parents=True, exist_ok=True, mode=PRIVATE_DIRECTORY)
+    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+        made = Path(scratch, "guest")
+        shutil.copytree(guest_folder(paths), made)
+        command = [
+            uv.find_uv_bin(),
+            "pip",
+            "install",
+            "--quiet",
+            "--only-binary",
+            ":all:",
+            "--link-mode",
+            "copy",
+        ]
+        command += ["--python", sys.executable, "--target", os.fspath(made), "--", *requirements]
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        if done.returncode:
+            detail = " ".join(done.stderr.decode("utf-8", "replace").split())[:400]
+            raise EnvcliError(f"the dependencies of {project} could not be fetched: {detail}")
+        if target.exists():
+            shutil.rmtree(target)
+        made.rename(target)
