@@ -136,7 +136,8 @@ def vetting_record(
             {"filename": file.filename, "kind": file.kind, "sha256": file.sha256, "size": file.size}
             for file in release.files
         ],
-        "manifest": manifest_record(release.manifest),
+        # a source archive may arrive before the wheel that holds the manifest
+        "manifest": manifest_record(release.manifest) if release.manifest else None,
         "statements": list(statements),
         "observations": list(observations),
     }

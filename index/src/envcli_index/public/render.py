@@ -77,6 +77,7 @@ class Renderer:
         place = f"{release.project}/{release.version}"
         self.files.put(f"statements/{place}/index.json", _dump({"statements": listed}))
         record = records.vetting_record(release, listed, observations_of(connection, release.id))
+        record["write_url"] = self._config.devpi_url  # where a reviewer sends the decision
         self.files.put(f"vetting/{place}.json", _dump(record))
 
     def render_dependency(self, connection: Connection, name: str) -> None:
