@@ -8,6 +8,7 @@ from envcli_host.cli.output import escape_controls
 from envcli_host.errors import EnvcliError
 
 INTERRUPTED = 130
+LIBRARIES = {"envcli_sdk", "envcli_sandbox", "envcli_policy", "envcli_vetting"}
 
 
 def dispatch(arguments: list[str]) -> int:
@@ -27,6 +28,17 @@ def dispatch(arguments: list[str]) -> int:
     except BrokenPipeError:
         # The reader has gone: point standard output elsewhere so that the interpreter's last flush stays silent.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        print(
+            f"error: {escape_controls(str(error))}. Check the file or the network it names", file=sys.stderr
+        )
+        return 1
+    except Exception as error:
+        # What our own libraries raise is a message for the user; anything else is a defect and keeps its traceback.
+        if type(error).__module__.partition(".")[0] not in LIBRARIES:
+            raise
+        print(f"error: {escape_controls(str(error))}", file=sys.stderr)
         return 1
 
 

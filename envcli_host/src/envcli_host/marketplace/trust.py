@@ -29,6 +29,37 @@ CLIENT_TRUST_CONFIG = "trust/client-trust-config.json"
 TAKEDOWNS = "takedowns.json"
 
 
+class SignedTargets:
+    """The targets that an index signs now, fetched when asked for."""
+
+    def __init__(self, index: IndexRecord, updater: Updater) -> None:
+        self._index = index
+        self._updater = updater
+
+    def read(self, path: str) -> bytes | None:
+        """Return a verified target, or None if the index signs no such target.
+
+        Raises:
+            MarketplaceError: it cannot be fetched.
+            VerificationError: what was fetched is not what is signed.
+        """
+        with translated(self._index):
+            info = self._updater.get_targetinfo(path)
+            if info is None:
+                return None
+            found = self._updater.find_cached_target(info) or self._updater.download_target(info)
+            return Path(found).read_bytes()
+
+    def require(self, path: str) -> bytes:
+        """Return a target without which an index cannot be used."""
+        content = self.read(path)
+        if content is None:
+            raise VerificationError(
+                f"index {self._index.name} signs no {path}", remedy="Report it to the index' operator"
+            )
+        return content
+
+
 @dataclass(frozen=True)
 class IndexTrust:
     """What an index vouches for now; every byte came through TUF.
@@ -38,6 +69,7 @@ class IndexTrust:
         keys: ``trust/keys.json``.
         client_trust_config: Sigstore client trust configuration (JSON).
         takedowns: ``takedowns.json``.
+        signed: whatever else it signs.
     """
 
     index: IndexRecord
@@ -45,22 +77,11 @@ class IndexTrust:
     keys: bytes
     client_trust_config: bytes
     takedowns: bytes
-    _updater: Updater
-    _targets: Path
+    signed: SignedTargets
 
     def target(self, path: str) -> bytes | None:
-        """Return a verified target, or None if the index signs no such target.
-
-        Raises:
-            MarketplaceError: it cannot be fetched.
-            VerificationError: what was fetched is not what is signed.
-        """
-        with translated(self.index):
-            info = self._updater.get_targetinfo(path)
-            if info is None:
-                return None
-            found = self._updater.find_cached_target(info) or self._updater.download_target(info)
-            return Path(found).read_bytes()
+        """Return a verified target, or None if the index signs no such target; raises as ``SignedTargets.read``."""
+        return self.signed.read(path)
 
 
 def refresh(index: IndexRecord, paths: HostPaths, transport: Transport) -> IndexTrust:
@@ -99,25 +120,15 @@ def _refresh(index: IndexRecord, root: bytes, directory: Path, transport: Transp
         )
         updater.refresh()
         timestamp = Metadata[Timestamp].from_file(str(metadata / "timestamp.json"))
-    trust = IndexTrust(index, timestamp.signed.expires, b"", b"", b"", updater, targets)
+    signed = SignedTargets(index, updater)
     return IndexTrust(
-        index,
-        timestamp.signed.expires,
-        _required(trust, KEYS),
-        _required(trust, CLIENT_TRUST_CONFIG),
-        _required(trust, TAKEDOWNS),
-        updater,
-        targets,
+        index=index,
+        expires=timestamp.signed.expires,
+        keys=signed.require(KEYS),
+        client_trust_config=signed.require(CLIENT_TRUST_CONFIG),
+        takedowns=signed.require(TAKEDOWNS),
+        signed=signed,
     )
-
-
-def _required(trust: IndexTrust, path: str) -> bytes:
-    content = trust.target(path)
-    if content is None:
-        raise VerificationError(
-            f"index {trust.index.name} signs no {path}", remedy="Report it to the index' operator"
-        )
-    return content
 
 
 @contextmanager
