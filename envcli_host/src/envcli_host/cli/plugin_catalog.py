@@ -77,18 +77,8 @@ def run_info(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def full_name(project: str) -> str:
-    """Return the project's whole name: ``aws-secrets`` stands for ``envcli-plugin-aws-secrets``."""
-    from packaging.utils import canonicalize_name
-
-    from envcli_host.marketplace.catalog import PREFIX
-
-    name = canonicalize_name(project)
-    return name if name.startswith(PREFIX) else f"{PREFIX}{name}"
-
-
 def _find(project: str, paths: HostPaths, index_name: str | None) -> "tuple[IndexRecord, ProjectListing]":
-    from envcli_host.marketplace.catalog import fetch_project
+    from envcli_host.marketplace.catalog import fetch_project, full_name
     from envcli_host.marketplace.indexes import select_indexes
     from envcli_host.marketplace.transport import Transport
 

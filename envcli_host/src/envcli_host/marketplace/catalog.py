@@ -51,6 +51,12 @@ class ProjectListing:
     document: Mapping[str, Any]
 
 
+def full_name(project: str) -> str:
+    """Return a project's whole normalized name: ``aws-secrets`` stands for ``envcli-plugin-aws-secrets``."""
+    name = canonicalize_name(project)
+    return name if name.startswith(PREFIX) else f"{PREFIX}{name}"
+
+
 def fetch_summaries(transport: Transport) -> tuple[ProjectSummary, ...]:
     """Return the catalog of an index.
 

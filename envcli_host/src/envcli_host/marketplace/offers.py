@@ -12,11 +12,16 @@ from pathlib import Path
 from zipfile import BadZipFile, ZipFile
 
 from envcli_policy.verifier import Verdict
-from packaging.utils import canonicalize_name
 
 from envcli_host.config import HostPaths
 from envcli_host.errors import OfferNotFoundError, VerificationError
-from envcli_host.marketplace.catalog import ProjectListing, ReleaseListing, fetch_project, file_path
+from envcli_host.marketplace.catalog import (
+    ProjectListing,
+    ReleaseListing,
+    fetch_project,
+    file_path,
+    full_name,
+)
 from envcli_host.marketplace.closure import resolve_closure, split_requirements
 from envcli_host.marketplace.evidence import read_evidence, verify_release
 from envcli_host.marketplace.freshness import verify_not_taken_down
@@ -60,7 +65,8 @@ def find_offer(
     """Return the verified offer of one release.
 
     Args:
-        project: name of the plugin's project, in any spelling that normalizes (PEP 503).
+        project: name of the plugin's project, with or without ``envcli-plugin-``, in any spelling that
+            normalizes (PEP 503).
         version: exact version, or None for the newest that is not yanked and fits this machine.
         paths: where pinned roots and cached metadata live.
         progress: told about longer steps.
@@ -74,7 +80,7 @@ def find_offer(
         VerificationError: some evidence is missing or wrong.
         MarketplaceError: the index is unreachable or answers nonsense.
     """
-    name = canonicalize_name(project)
+    name = full_name(project)
     missing = OfferNotFoundError(f"no index holds {name}")
     for index in select_indexes(paths, index_name):
         with Transport(index.url, f"index {index.name}") as transport:
