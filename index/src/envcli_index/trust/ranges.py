@@ -61,15 +61,15 @@ def _is_before_limits(events: Sequence[Mapping[str, str]], version: Version) -> 
 
 def _sorted_events(events: Sequence[Mapping[str, str]]) -> list[tuple[str, Version | None]]:
     """Return the events in the order of versions, unbounded ones first; equal ones keep the advisory's order."""
-    pairs = [(kind, _bound(text)) for event in events for kind, text in event.items()]
+    pairs = [(kind, _bound(kind, text)) for event in events for kind, text in event.items()]
     unbounded = [pair for pair in pairs if pair[1] is None]
     bounded = [(kind, bound) for kind, bound in pairs if bound is not None]
     return [*unbounded, *sorted(bounded, key=lambda pair: pair[1])]
 
 
-def _bound(text: str) -> Version | None:
-    """Return a bound; "0" is OSV's word for a point before every version, PEP 440 knows some before 0."""
-    return None if text == "0" else _parsed(text)
+def _bound(kind: str, text: str) -> Version | None:
+    """Return a bound; introduced at "0" is OSV's word for before every version, and PEP 440 knows some before 0."""
+    return None if (kind, text) == ("introduced", "0") else _parsed(text)
 
 
 def _parsed(text: str) -> Version | None:
