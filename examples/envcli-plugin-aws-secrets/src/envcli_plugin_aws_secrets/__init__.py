@@ -1,0 +1,1 @@
+"""Environments in AWS Secrets Manager."""

@@ -1,0 +1,1 @@
+"""No passwords inside URLs."""

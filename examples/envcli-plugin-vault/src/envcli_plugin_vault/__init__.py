@@ -1,0 +1,1 @@
+"""Environments in a Vault or OpenBao KV v2 engine."""

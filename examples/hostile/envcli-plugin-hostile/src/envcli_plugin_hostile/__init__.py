@@ -1,0 +1,1 @@
+"""Tries what no plugin may do, and tells how it went."""
