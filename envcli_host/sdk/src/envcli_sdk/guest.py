@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import Any, NamedTuple, Protocol
@@ -16,6 +17,10 @@ from envcli_sdk.secret import MASK
 from envcli_sdk.wire import command_from_wire, event_from_wire, result_to_wire
 
 MAX_MESSAGE = 2000
+MAX_ATTEMPTS = 200
+ATTEMPT = "attempt"
+_OPENING = frozenset({"open", "os.listdir", "os.scandir"})
+_SYSTEM = ("/usr/", "/lib", "/etc/ssl/", "/etc/localtime", "/dev/", "/proc/self/")
 
 
 class HostCall(NamedTuple):
@@ -57,6 +62,7 @@ def serve(channel: Channel, entry: str) -> None:
     """
     import asyncio
 
+    sys.addaudithook(_FileWatch(channel))
     guest = _Guest(channel, entry)
     with asyncio.Runner() as runner:
         while (call := channel.receive()) is not None:
@@ -130,6 +136,32 @@ class _Guest:
         for value in self._host.released:
             text = text.replace(value, MASK)
         return text[:MAX_MESSAGE]
+
+
+class _FileWatch:
+    """Tells the host once of each path outside the plugin's own folders that is about to be opened.
+
+    It confines nothing: the kernel does. It only gives the refusals of the kernel, which are silent, a name.
+    """
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._seen: set[str] = set()
+        folders = {*sys.path, sys.prefix, sys.base_prefix, os.environ.get("TMPDIR", "")}
+        self._own = (*_SYSTEM, *(os.path.abspath(folder) for folder in folders if folder))  # noqa: PTH100
+
+    def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
+        """An audit hook (PEP 578)."""
+        if event not in _OPENING or len(self._seen) >= MAX_ATTEMPTS or not arguments:
+            return
+        path = arguments[0]
+        if not isinstance(path, (str, bytes)):
+            return
+        path = os.path.abspath(os.fsdecode(path))  # noqa: PTH100 - runs for every open
+        if path.startswith(self._own) or path in self._seen:
+            return
+        self._seen.add(path)
+        self._channel.notify({"log": {"level": ATTEMPT, "message": path}})
 
 
 class _ChannelHost:

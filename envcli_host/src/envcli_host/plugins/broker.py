@@ -101,7 +101,7 @@ class PluginBroker:
             return Reply(failed=(type(error).__name__, error.message), subject=ask)
 
     def notice(self, kind: str, payload: Mapping[str, Any]) -> None:
-        """Pass a log line on, with released values masked; progress is shown by nobody yet asked for it."""
+        """Pass a log line on, with released values masked. Progress is not shown."""
         if kind == "log":
             self._notice(
                 str(payload.get("level"))[:10], self._redactor.clean(str(payload.get("message"))[:2000])

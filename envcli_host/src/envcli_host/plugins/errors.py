@@ -33,3 +33,7 @@ class GrantError(PluginRuntimeError):
 
 class PluginFailedError(PluginRuntimeError):
     """The plugin raised, took too long or ended."""
+
+
+class UnsupportedCommandError(PluginFailedError):
+    """The plugin says that it does not handle this kind of command."""

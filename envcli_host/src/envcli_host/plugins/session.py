@@ -13,7 +13,7 @@ from envcli_sdk.wire import command_to_wire, event_to_wire, result_from_wire
 
 from envcli_host.audit import AuditLog
 from envcli_host.plugins.broker import PluginBroker, Redactor
-from envcli_host.plugins.errors import PluginFailedError
+from envcli_host.plugins.errors import PluginFailedError, UnsupportedCommandError
 from envcli_host.plugins.registry import Record
 
 CLEANUP_SECONDS = 5.0
@@ -126,14 +126,15 @@ class PluginSession:
         except SandboxTimeoutError as error:
             raise self._failed(f"was stopped: {error}") from None
         except SandboxCallError as error:
-            raise self._failed(f"failed: {error.type_name}: {error.detail}") from None
+            raise self._failed(f"failed: {error.type_name}: {error.detail}", error.type_name) from None
         except SandboxError as error:
             raise self._failed(f"was stopped: {error}") from None
 
-    def _failed(self, what: str) -> PluginFailedError:
+    def _failed(self, what: str, type_name: str = "") -> PluginFailedError:
         text = self._redactor.clean(what)
         self._audit.record({"event": "plugin.failed", "reason": text})
-        return PluginFailedError(f"plugin {self._record.id} {text}", remedy="See: envcli audit")
+        kind = UnsupportedCommandError if type_name == "UnsupportedCommandError" else PluginFailedError
+        return kind(f"plugin {self._record.id} {text}", remedy="See: envcli audit")
 
 
 def _subject(command: Command) -> dict[str, Any]:

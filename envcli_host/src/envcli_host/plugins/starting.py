@@ -11,6 +11,7 @@ from envcli_sandbox.errors import SandboxError
 from envcli_sandbox.request import Mount, SandboxRequest
 from envcli_sandbox.session import open_sandbox
 from envcli_sdk.errors import ManifestError
+from envcli_sdk.guest import ATTEMPT
 from envcli_sdk.manifest import PluginManifest, parse_manifest
 from envcli_sdk.permissions import PermissionRequest
 
@@ -33,6 +34,7 @@ from envcli_host.plugins.store import MANIFEST
 from envcli_host.plugins.vault import PluginVault
 
 _MAX_MANIFEST = 64 * 1024
+MAX_NOTICES = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,10 +141,7 @@ def _open(
     redactor = Redactor()
     vault = PluginVault(runnable.record.project, paths)
 
-    def notice(level: str, message: str) -> None:
-        audit.record({"event": "plugin.logged", "level": level, "message": message})
-
-    broker = PluginBroker(grants, files, config, project, vault, redactor, notice)
+    broker = PluginBroker(grants, files, config, project, vault, redactor, NoticeLog(files, audit))
     request = SandboxRequest(
         tree=runnable.tree, entry=runnable.record.entry, guest_path=runnable.guest, mounts=_mounts(files)
     )
@@ -161,6 +160,27 @@ def _open(
         sandbox.close()
         raise
     return session
+
+
+class NoticeLog:
+    """Writes a plugin's log lines, and the files it reports to have tried, into the audit; bounded."""
+
+    def __init__(self, files: tuple[FileScope, ...], audit: AuditLog) -> None:
+        self._files = files
+        self._audit = audit
+        self._room = MAX_NOTICES
+
+    def __call__(self, level: str, message: str) -> None:
+        """Take one notice."""
+        if self._room <= 0:
+            return
+        self._room -= 1
+        if level != ATTEMPT:
+            self._audit.record({"event": "plugin.logged", "level": level, "message": message})
+        elif not any(scope.covers(Path(message)) for scope in self._files):
+            # The kernel refused it; the child only tells which path it was, so the path is hearsay.
+            entry = {"event": "file.attempted", "subject": message, "verdict": "denied"}
+            self._audit.record({**entry, "by": "landlock", "reported_by": "plugin process"})
 
 
 def _mounts(files: tuple[FileScope, ...]) -> tuple[Mount, ...]:
