@@ -17,7 +17,12 @@ def manifest(*permissions: tuple[str, str], kind: str = "command") -> str:
     lines = ["schema = 1", 'id = "sample"', f'type = "{kind}"', 'minimum_host_version = "0.1"']
     lines += ["[[contributes]]", f'kind = "{contributes}"', 'name = "sample"', 'summary = "A sample"']
     for permission, scope in permissions:
-        lines += ["[[permissions]]", f'permission = "{permission}"', f'scope = "{scope}"', 'reason = "It must"']
+        lines += [
+            "[[permissions]]",
+            f'permission = "{permission}"',
+            f'scope = "{scope}"',
+            'reason = "It must"',
+        ]
     return "\n".join([*lines, ""])
 
 

@@ -19,6 +19,7 @@ MAX_DEPTH = 60
 ROUNDS = 4
 MAX_ORIGINS = 200
 _IMPORTERS = frozenset({"builtins.__import__", "importlib.import_module", "importlib.__import__"})
+_PATHS = ("pathlib.", "importlib.resources")
 _BUILTINS = frozenset(dir(builtins))
 
 
@@ -86,7 +87,7 @@ class Bindings:
             case ast.Subscript(value=value, slice=key):
                 return self._of_item(self.resolve(value, depth), self.folder.text(key))
             case ast.BinOp(left=left, op=ast.Div()):
-                return {name for name in self.resolve(left, depth) if name.startswith("pathlib.")}
+                return {name for name in self.resolve(left, depth) if name.startswith(_PATHS)}
             case ast.IfExp(body=first, orelse=second):
                 return {*self.resolve(first, depth), *self.resolve(second, depth)}
             case ast.BoolOp(values=values):
