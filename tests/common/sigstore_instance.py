@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -38,42 +37,55 @@ sys.exit(timestamp.run(config) if name == "timestamp" else runs[name](config, "1
 """
 
 
-@dataclass(frozen=True)
 class SigstoreInstance:
     """A running authority, log and timestamp process, and the issuer that the authority trusts."""
 
-    config: IndexConfig
-    issuer: OidcIssuer
-    root_sha256: str
-
-    @property
-    def trust_config(self) -> Path:
-        """The file for ``sigstore --trust-config``."""
-        return self.config.data / "trust-config.json"
+    def __init__(self, config: IndexConfig, issuer: OidcIssuer, root_sha256: str) -> None:
+        self.config = config
+        self.issuer = issuer
+        self.root_sha256 = root_sha256
+        self.trust_config = config.data / "trust-config.json"
+        self.trust_config.write_text(json.dumps(client_config(config)))
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
     @property
     def trusted_root(self) -> str:
         """The trusted root alone, as JSON."""
         return json.dumps(client_config(self.config)["trustedRoot"])
 
+    def start(self, *names: str) -> None:
+        """Start services (``authority``, ``log``, ``timestamp``) and wait until they answer."""
+        urls = {"authority": self.config.authority_url, "log": self.config.log_url}
+        for name in names:
+            port = int(urls[name].rpartition(":")[2]) if name in urls else 0
+            self._processes[name] = start_service(name, self.config, port)
+        for name in names:
+            if name in urls:
+                wait_healthy(urls[name])
+
+    def kill(self, name: str) -> None:
+        """End a service as a power cut would."""
+        process = self._processes.pop(name)
+        process.kill()
+        process.wait()
+
+    def stop(self) -> None:
+        """Ask every service to end."""
+        for process in self._processes.values():
+            stop_service(process)
+
 
 @contextmanager
 def running_instance(data: Path) -> Iterator[SigstoreInstance]:
     """Run the trust services over ``data``, a new folder, until the context ends."""
     with running_issuer() as issuer:
-        ports = {"authority": free_port(), "log": free_port(), "timestamp": 0}
-        config = new_index(data, issuer.url, authority_port=ports["authority"], log_port=ports["log"])
-        digest = create_repository(config)
-        instance = SigstoreInstance(config, issuer, digest)
-        instance.trust_config.write_text(json.dumps(client_config(config)))
-        processes = [start_service(name, config, port) for name, port in ports.items()]
+        config = new_index(data, issuer.url, authority_port=free_port(), log_port=free_port())
+        instance = SigstoreInstance(config, issuer, create_repository(config))
         try:
-            for url in (config.authority_url, config.log_url):
-                wait_healthy(url)
+            instance.start("authority", "log", "timestamp")
             yield instance
         finally:
-            for process in processes:
-                stop_service(process)
+            instance.stop()
 
 
 def new_index(data: Path, web_url: str, *, authority_port: int = 2, log_port: int = 3) -> IndexConfig:
