@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from packaging.utils import canonicalize_name
@@ -111,11 +111,15 @@ def _release(entry: Mapping[str, Any], base: str) -> ReleaseListing:
     return ReleaseListing(
         version=str(entry["version"]),
         state=str(entry["state"]),
-        uploaded=datetime.fromisoformat(uploaded) if uploaded else None,
+        uploaded=_aware(datetime.fromisoformat(uploaded)) if uploaded else None,
         requires_python=str(entry.get("requires_python") or ""),
         files=files,
         yanked=None if yanked in {None, False} else (yanked if isinstance(yanked, str) else ""),
     )
+
+
+def _aware(when: datetime) -> datetime:
+    return when if when.tzinfo else when.replace(tzinfo=UTC)
 
 
 def _summary(entry: Mapping[str, Any]) -> ProjectSummary:

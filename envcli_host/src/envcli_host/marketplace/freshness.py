@@ -93,6 +93,10 @@ def check_run(
     return FreshnessWarning(age, remedy) if judgement is Freshness.WARN else None
 
 
+ALL_VERSIONS = "(all versions)"
+"""Stands for a version where a whole project is asked about; no release can be called so."""
+
+
 def verify_not_taken_down(takedowns: bytes, project: str, version: str, digests: tuple[str, ...]) -> None:
     """Check a release against a signed list of takedowns.
 
@@ -146,8 +150,8 @@ def read_standing(index_name: str, paths: HostPaths) -> Standing:
     try:
         document = json.loads(read_bounded(_record_file(index_name, paths), _MAX_RECORD))
         return Standing(
-            datetime.fromisoformat(document["refreshed"]),
-            datetime.fromisoformat(document["expires"]),
+            _parse_time(document["refreshed"]),
+            _parse_time(document["expires"]),
             base64.b64decode(document["takedowns"], validate=True),
             frozenset(document["concerned"]),
         )
@@ -179,11 +183,18 @@ def observe_clock(paths: HostPaths, now: datetime) -> None:
 
 def _read_clock(file: Path) -> datetime | None:
     try:
-        return datetime.fromisoformat(read_bounded(file, 100).decode())
+        return _parse_time(read_bounded(file, 100).decode())
     except FileNotFoundError:
         return None
     except (ValueError, TypeError) as error:
         raise StaleTrustError(f"{file} is damaged", remedy="Delete it after checking the clock") from error
+
+
+def _parse_time(text: str) -> datetime:
+    found = datetime.fromisoformat(text)
+    if found.tzinfo is None:
+        raise ValueError(f"{text} has no zone")
+    return found
 
 
 def _record_file(index_name: str, paths: HostPaths) -> Path:

@@ -24,7 +24,7 @@ from envcli_host.marketplace.catalog import (
 )
 from envcli_host.marketplace.closure import resolve_closure, split_requirements
 from envcli_host.marketplace.evidence import read_evidence, verify_release
-from envcli_host.marketplace.freshness import verify_not_taken_down
+from envcli_host.marketplace.freshness import ALL_VERSIONS, verify_not_taken_down
 from envcli_host.marketplace.indexes import select_indexes
 from envcli_host.marketplace.model import (
     Capability,
@@ -88,7 +88,7 @@ def find_offer(
             try:
                 listing = fetch_project(transport, name)
             except OfferNotFoundError as error:
-                verify_not_taken_down(trust.takedowns, name, version or "*", ())
+                verify_not_taken_down(trust.takedowns, name, version or ALL_VERSIONS, ())
                 missing = error
                 continue
             release, wheel = choose_release(listing, version, trust.takedowns, transport.label)

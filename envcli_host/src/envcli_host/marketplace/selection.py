@@ -8,7 +8,7 @@ from packaging.version import InvalidVersion, Version
 from envcli_host.errors import MarketplaceError, OfferNotFoundError, TakenDownError, UsageError
 from envcli_host.marketplace.catalog import ProjectListing, ReleaseListing
 from envcli_host.marketplace.closure import best_wheel
-from envcli_host.marketplace.freshness import verify_not_taken_down
+from envcli_host.marketplace.freshness import ALL_VERSIONS, verify_not_taken_down
 from envcli_host.marketplace.model import OfferFile
 
 _INSTALLABLE_STATES = {"released", "yanked"}
@@ -44,7 +44,7 @@ def choose_release(
         if wheel is not None:
             return release, wheel
         reasons.append(f"{release.version}: {reason}")
-    verify_not_taken_down(takedowns, listing.name, version or "*", ())
+    verify_not_taken_down(takedowns, listing.name, version or ALL_VERSIONS, ())
     wanted = f"{listing.name} {version}" if version else f"release of {listing.name} that fits this machine"
     why = f" ({'; '.join(reasons[:_SHOWN_REASONS])})" if reasons else ""
     raise OfferNotFoundError(
