@@ -94,11 +94,14 @@ class MerkleTree:
         return next(iter(self.leaves(index, index + 1)), None)
 
     def leaves(self, start: int, end: int) -> list[Leaf]:
-        """Return the entries from ``start`` up to but without ``end``."""
+        """Return the entries from ``start`` up to but without ``end``, as far as there are any."""
+        last = min(end, self.size()) - 1
+        if not 0 <= start <= last:
+            return []
         query = (
             "SELECT position, body, extra, time FROM leaf WHERE position BETWEEN ? AND ? ORDER BY position"
         )
-        return [Leaf(*row) for row in self._connection().execute(query, (start, end - 1))]
+        return [Leaf(*row) for row in self._connection().execute(query, (start, last))]
 
     def find(self, digest: bytes) -> int | None:
         """Return the index of the entry with the leaf hash ``digest``, or None."""
