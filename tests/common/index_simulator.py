@@ -265,7 +265,7 @@ class IndexSimulator:
             | {"latest": entry["releases"][0]["version"] if entry["releases"] else ""}
             for entry in self.projects.values()
         ]
-        self.files["projects/index.json"] = json.dumps(summaries).encode()
+        self.files["projects/index.json"] = json.dumps({"projects": summaries}).encode()
 
     def _sign(self, kind: str, wheel: Wheel, predicate: dict[str, Any], role: str) -> bytes:
         statement = Statement(kind, (Subject(wheel.filename, wheel.sha256),), predicate)

@@ -163,6 +163,16 @@ def test_a_takedown_stops_offers_and_runs(released: IndexSimulator, paths: HostP
         check_run(PLUGIN, "1.0.0", plugin.sha256, "test", paths, now)
 
 
+def test_a_removed_release_is_called_taken_down_and_not_unfitting(
+    released: IndexSimulator, paths: HostPaths, plugin: Wheel
+) -> None:
+    released.projects[PLUGIN]["releases"][0] |= {"state": "removed", "files": []}
+    released.take_down(PLUGIN, ["1.0.0"], "it steals variables")
+
+    with pytest.raises(TakenDownError, match="1.0.0 was taken down"):
+        find_offer(PLUGIN, None, paths)
+
+
 def test_runs_learn_of_a_takedown_by_a_refresh(
     released: IndexSimulator, paths: HostPaths, plugin: Wheel
 ) -> None:

@@ -63,10 +63,12 @@ def fetch_summaries(transport: Transport) -> tuple[ProjectSummary, ...]:
     Raises:
         MarketplaceError: it cannot be fetched or is not the documented shape.
     """
-    document = _json(transport, "projects/index.json", MAX_PROJECTS)
-    if not isinstance(document, list):
-        raise _malformed(transport, "projects/index.json")
-    return tuple(_summary(entry) for entry in document if isinstance(entry, dict) and entry.get("name"))
+    path = "projects/index.json"
+    document = _json(transport, path, MAX_PROJECTS)
+    try:
+        return tuple(_summary(entry) for entry in document["projects"])
+    except (KeyError, TypeError, AttributeError) as error:
+        raise _malformed(transport, path) from error
 
 
 def fetch_project(transport: Transport, project: str) -> ProjectListing:

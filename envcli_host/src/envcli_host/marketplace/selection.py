@@ -38,12 +38,18 @@ def choose_release(
         )
     if version is not None:
         verify_not_taken_down(takedowns, listing.name, version, ())
-    reasons = []
+    reasons, withdrawn = [], None
     for release in _candidates(listing, version):
-        wheel, reason = _fitting(listing.name, release, takedowns, explicit=version is not None)
+        try:
+            wheel, reason = _fitting(listing.name, release, takedowns, explicit=version is not None)
+        except TakenDownError as error:
+            withdrawn = withdrawn or error
+            continue
         if wheel is not None:
             return release, wheel
         reasons.append(f"{release.version}: {reason}")
+    if withdrawn is not None:
+        raise withdrawn
     verify_not_taken_down(takedowns, listing.name, version or ALL_VERSIONS, ())
     wanted = f"{listing.name} {version}" if version else f"release of {listing.name} that fits this machine"
     why = f" ({'; '.join(reasons[:_SHOWN_REASONS])})" if reasons else ""
@@ -75,7 +81,8 @@ def _parse_version(text: str) -> Version:
 def _fitting(
     project: str, release: ReleaseListing, takedowns: bytes, *, explicit: bool
 ) -> tuple[OfferFile | None, str]:
-    """Return the wheel to take from ``release``, or None and the reason."""
+    """Return the wheel to take from ``release``, or None and the reason; raises TakenDownError."""
+    verify_not_taken_down(takedowns, project, release.version, tuple(file.sha256 for file in release.files))
     if release.state not in _INSTALLABLE_STATES:
         return None, release.state
     if not explicit and (release.yanked is not None or release.state == "yanked"):
@@ -85,12 +92,6 @@ def _fitting(
     wheel = best_wheel(release.files)
     if wheel is None:
         return None, "no wheel for this Python and platform"
-    try:
-        verify_not_taken_down(takedowns, project, release.version, (wheel.sha256,))
-    except TakenDownError as error:
-        if explicit:
-            raise
-        return None, error.message
     return wheel, ""
 
 
