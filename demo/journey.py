@@ -50,7 +50,9 @@ def run_journey(journey: Journey) -> None:
     sign_up(journey)
     for name in (*EXAMPLES, HOSTILE):
         copy_example(name, journey.folder)
-        journey.publisher.must("envcli", "plugin", "build", journey.sources(name))
+        journey.publisher.must(
+            "envcli", "plugin", "build", "--no-isolation", "--project", journey.sources(name)
+        )
     upload_without_attestation(journey)
     upload_with_foreign_attestation(journey)
     publish_and_review(journey)
@@ -85,7 +87,7 @@ def wheel_of(journey: Journey, name: str) -> Path:
 
 def state_of(journey: Journey, name: str) -> str:
     """Return where a release stands, as the public evidence page tells it."""
-    ran = journey.publisher.run("envcli", "plugin", "status", f"{name}==0.1.0", "--json")
+    ran = journey.publisher.run("envcli", "plugin", "status", "--project", journey.sources(name), "--json")
     return str(json.loads(ran.output).get("state", "")) if ran.status == 0 else ""
 
 
@@ -93,8 +95,8 @@ def sign_up(journey: Journey) -> None:
     """Make the publisher's account, profile and token on the site, and let publisher and user know the index."""
     visitor = Visitor(journey.market.web)
     visitor.submit("/account/sign-up", username="acme", password=PASSWORD)
-    visitor.submit("/portal/publisher", name="Acme Tools")
-    journey.publisher.variables["ENVCLI_TOKEN"] = visitor.new_token("/portal/tokens")
+    visitor.submit("/portal", name="Acme Tools")
+    journey.publisher.variables["ENVCLI_TOKEN"] = visitor.new_token("demo")
     pin = ("envcli", "index", "add", journey.market.public, "--root-sha256", journey.market.root_sha256)
     for shell in (journey.publisher, journey.user):
         shell.must(*pin)
@@ -109,13 +111,13 @@ def upload_without_attestation(journey: Journey) -> None:
 
 def upload_with_foreign_attestation(journey: Journey) -> None:
     """A wheel with the attestation of another file is refused."""
-    journey.publisher.must("envcli", "plugin", "sign", journey.sources(RULE))
+    journey.publisher.must("envcli", "plugin", "sign", "--project", journey.sources(RULE))
     borrowed = journey.folder / "borrowed"
     borrowed.mkdir()
     wheel = Path(shutil.copy(wheel_of(journey, AWS), borrowed))
     other = wheel_of(journey, RULE)
     shutil.copy(f"{other}.publish.attestation", f"{wheel}.publish.attestation")
-    ran = twine(journey, wheel, "--attestations", f"{wheel}.publish.attestation")
+    ran = twine(journey, "--attestations", wheel, f"{wheel}.publish.attestation")
     holds = ran.status != 0 and ran.shows("attestation-subject-mismatch")
     journey.report.claim(
         "an upload with another file's attestation is refused", ran, holds, ["attestation-subject-mismatch"]
@@ -139,18 +141,25 @@ def twine(journey: Journey, *arguments: str | Path) -> Ran:
     )
 
 
+def publish(journey: Journey, name: str) -> Ran:
+    """Sign and upload what was built of an example."""
+    upload = f"{journey.market.devpi}/upload/"
+    project = journey.sources(name)
+    return journey.publisher.run("envcli", "plugin", "publish", "--project", project, "--upload-url", upload)
+
+
 def publish_and_review(journey: Journey) -> None:
     """Publish, wait for the checks, look at the observations, decide with an enrolled key, wait for the gate."""
     shell, report = journey.publisher, journey.report
     for name in EXAMPLES:
-        ran = shell.run("envcli", "plugin", "publish", journey.sources(name))
+        ran = publish(journey, name)
         report.claim(f"{name} is signed and staged", ran, ran.status == 0)
     page = f"{journey.market.public}/simple/{AWS}/"
     ran = shell.run("curl", "--silent", "--show-error", "--fail", page)
     report.claim("a staged release is invisible to users", ran, ran.status != 0 and "404" in ran.output)
     for name in EXAMPLES:
         wait_for(f"vetting of {name}", lambda name=name: state_of(journey, name) == "needs-human")  # type: ignore[misc]
-    ran = shell.run("envcli", "plugin", "status", f"{AWS}==0.1.0")
+    ran = shell.run("envcli", "plugin", "status", "--project", journey.sources(AWS))
     report.claim("the observations are listed", ran, ran.status == 0 and ran.shows("needs-human"), [r"."])
     decide(journey)
     for name in EXAMPLES:
@@ -163,17 +172,13 @@ def publish_and_review(journey: Journey) -> None:
 def decide(journey: Journey) -> None:
     """Enrol the reviewer's key and approve both releases with it."""
     key = journey.folder / "reviewer.pem"
-    public = journey.folder / "reviewer.pub"
     data = journey.market.data / "index"
-    journey.reviewer.must("envcli-index", "reviewer", "keygen", "--out", key, "--public", public)
-    journey.reviewer.must(
-        "envcli-index", "reviewer", "enrol", "--data", data, "--name", "Rita", "--public", public
-    )
+    journey.reviewer.must("envcli-index", "reviewer", "keygen", "--out", key)
+    journey.reviewer.must("envcli-index", "enrol", "--data", data, "--name", "Rita", "--public", f"{key}.pub")
+    approval = ("--approve", "--reason", "read the source and the observations")
     for name in EXAMPLES:
-        ran = journey.reviewer.run(
-            "envcli-index", "decide", "--server", journey.market.devpi, "--public-url", journey.market.public,
-            "--key", key, f"{name}==0.1.0", "--approve", "--reason", "read the source and the observations",
-        )  # fmt: skip
+        where = ("--server", journey.market.public, "--key", key)
+        ran = journey.reviewer.run("envcli-index", "decide", *where, f"{name}==0.1.0", *approval)
         journey.report.claim(f"a reviewer approves {name} with an enrolled key", ran, ran.status == 0)
 
 
@@ -226,7 +231,7 @@ def install_and_sync(journey: Journey) -> None:
     moto(journey)
     ran = user.run("envcli", "sync", "aws-sm:prod", "prod", "--yes")
     report.claim("secrets come from AWS Secrets Manager through the sandbox", ran, ran.status == 0, [r"."])
-    ran = user.run("envcli", "get", "DATABASE_PASSWORD", "--env", "prod")
+    ran = user.run("envcli", "get", "DATABASE_PASSWORD", "-e", "prod")
     report.claim("the secret has arrived", ran, ran.output.strip() == "s3cr3t, from the cloud")
 
 
@@ -237,7 +242,7 @@ def moto(journey: Journey) -> None:
     endpoint = journey.user.variables["DEMO_AWS"]
     client = boto3.client(
         "secretsmanager", region_name="us-east-1", endpoint_url=endpoint, aws_access_key_id="demo",
-        aws_secret_access_key="demo",  # noqa: S106 - moto asks for no real one
+        aws_secret_access_key="demo",
     )  # fmt: skip
     client.create_secret(Name="env-cli/prod/DATABASE_PASSWORD", SecretString="s3cr3t, from the cloud")
     configure = ("envcli", "plugin", "configure", AWS)
@@ -262,8 +267,8 @@ def pip_beside_the_host(journey: Journey) -> None:
     planted = journey.folder / "planted"
     for module in site.rglob("*.py"):
         module.write_text(f"open({str(planted)!r}, 'w').close()\n" + module.read_text())
-    user.must("envcli", "set", "DATABASE_URL", "--env", "dev", stdin="postgres://u:hunter2@db/x")
-    ran = user.run("envcli", "validate", "--env", "dev")
+    user.must("envcli", "set", "DATABASE_URL", "-e", "dev", stdin="postgres://u:hunter2@db/x")
+    ran = user.run("envcli", "validate", "-e", "dev")
     holds = ran.shows("password") and not planted.exists()
     report.claim("envcli runs only the copy that it fetched and verified", ran, holds, ["password"])
 
@@ -272,9 +277,9 @@ def hostile_plugin(journey: Journey) -> None:
     """A hostile plugin is refused by vetting; linked by hand, every attempt is denied and audited."""
     name = Path(HOSTILE).name
     report = journey.report
-    ran = journey.publisher.run("envcli", "plugin", "publish", journey.sources(HOSTILE))
+    ran = publish(journey, HOSTILE)
     wait_for("vetting of the hostile plugin", lambda: state_of(journey, name) in {"rejected", "needs-human"})
-    ran = journey.publisher.run("envcli", "plugin", "status", f"{name}==0.1.0")
+    ran = journey.publisher.run("envcli", "plugin", "status", "--project", journey.sources(name))
     report.claim(
         "the hostile plugin is refused by vetting", ran, ran.shows("rejected", "undeclared"), ["undeclared"]
     )
@@ -319,13 +324,12 @@ def catalog(journey: Journey) -> None:
 def takedown(journey: Journey) -> None:
     """A takedown reaches the host at its next refresh, and says why."""
     key = journey.folder / "reviewer.pem"
-    journey.reviewer.must(
-        "envcli-index", "takedown", "--server", journey.market.devpi, "--public-url", journey.market.public,
-        "--key", key, f"{RULE}==0.1.0", "--reason", "steals what it validates", "--severity", "critical",
-    )  # fmt: skip
-    page = f"{journey.market.public}/takedowns.json"
-    wait_for("the takedown", lambda: RULE in journey.user.run("curl", "-sSf", page).output)
+    why = ("--reason", "steals what it validates", "--severity", "critical")
+    where = ("--server", journey.market.public, "--key", key)
+    journey.reviewer.must("envcli-index", "takedown", *where, f"{RULE}==0.1.0", *why)
+    page = f"{journey.market.public}/simple/{RULE}/"
+    wait_for("the takedown", lambda: ".whl" not in journey.user.run("curl", "-sSf", page).output)
     journey.user.must("envcli", "index", "refresh")
-    ran = journey.user.run("envcli", "validate", "--env", "dev")
+    ran = journey.user.run("envcli", "validate", "-e", "dev")
     holds = ran.status != 0 and ran.shows("steals what it validates")
     journey.report.claim("after a takedown the host refuses to run it and says why", ran, holds, ["steals"])

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -13,6 +14,14 @@ from pathlib import Path
 from demo.shell import DemoError, Shell
 
 START_SECONDS = 120
+
+
+def free_port() -> int:
+    """Return a free TCP port on 127.0.0.1."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 @dataclass(frozen=True)
@@ -71,7 +80,8 @@ def running_market(shell: Shell, data: Path, first_party: Path) -> Iterator[Mark
 
 
 def _ready(process: "subprocess.Popen[str]", data: Path, log: Path) -> Market:
-    assert process.stdout
+    if process.stdout is None:
+        raise DemoError("the market has no standard output")
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         line = process.stdout.readline()

@@ -16,14 +16,25 @@ class _Forms(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.forms: list[tuple[str, dict[str, str]]] = []
+        self._choice = ""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         values = {name: value or "" for name, value in attrs}
         if tag == "form":
             self.forms.append((values.get("action", ""), {}))
         elif tag in {"input", "textarea", "select", "button"} and self.forms and values.get("name"):
-            if values.get("type") not in {"checkbox", "radio"} or "checked" in values:
-                self.forms[-1][1][values["name"]] = values.get("value", "")
+            self._field(values)
+            self._choice = values["name"] if tag == "select" else ""
+        elif (
+            tag == "option"
+            and self._choice
+            and not (self.forms[-1][1][self._choice] and "selected" not in values)
+        ):
+            self.forms[-1][1][self._choice] = values.get("value", "")
+
+    def _field(self, values: dict[str, str]) -> None:
+        if values.get("type") not in {"checkbox", "radio"} or "checked" in values:
+            self.forms[-1][1][values["name"]] = values.get("value", "")
 
 
 @dataclass
@@ -53,10 +64,17 @@ class Visitor:
                 target = self.base + (html.unescape(action) or path)
                 headers = {"Origin": self.base, "Referer": self.base + path}
                 answer = self.browser.post(target, data=fields | filled, headers=headers)
-                if answer.status_code != httpx.codes.OK:
+                if not answer.is_success:
                     raise DemoError(f"{target} answered {answer.status_code}: {_text(answer.text)}")
                 return answer.text
         raise DemoError(f"{path} has no form with the fields {sorted(filled)}")
+
+    def new_token(self, label: str) -> str:
+        """Make an API token for the account's publisher and return it: the page shows it once."""
+        found = re.search(r'<code id="token">([^<]+)</code>', self.submit("/account/tokens", label=label))
+        if found is None:
+            raise DemoError("the site showed no token")
+        return html.unescape(found.group(1))
 
 
 def _text(page: str) -> str:

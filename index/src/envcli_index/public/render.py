@@ -27,6 +27,7 @@ from envcli_index.releases import (
     releases_in,
     statements_of,
 )
+from envcli_index.trust.client_config import client_config
 
 WAITING = ("submitted", "checking", "auto-approved", "needs-human", "approved")
 VSA_NAME = "vsa"
@@ -114,6 +115,7 @@ class Renderer:
         summaries = [records.summary_record(json.loads(record)) for record in known if record]
         self.files.put("projects/index.json", _dump({"projects": summaries}))
         self.render_queue(connection)
+        self.files.put("trust/client-trust-config.json", _dump(client_config(self._config)))
 
     def render_queue(self, connection: Connection) -> None:
         """Render the releases that wait for checks, people or the gate."""

@@ -97,13 +97,21 @@ class TokenIssuer:
         return token.claims
 
     def sign_api_token(
-        self, *, jti: str, account: str, publisher: str | None, scope: Sequence[str], expires: int
+        self,
+        *,
+        jti: str,
+        account: str,
+        publisher: str | None,
+        publisher_name: str | None,
+        scope: Sequence[str],
+        expires: int,
     ) -> str:
         """Return the text of an API token that ends at ``expires`` (seconds since the epoch)."""
         claims = {
             "aud": API_AUDIENCE,
             "sub": account,
             "publisher": publisher,
+            "publisher_name": publisher_name,
             "scope": list(scope),
             "jti": jti,
             "iat": int(time.time()),

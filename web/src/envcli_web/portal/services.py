@@ -139,6 +139,7 @@ def issue_token(
         jti=row.jti,
         account=account.uuid,
         publisher=row.publisher_uuid,
+        publisher_name=publisher.name if publisher else None,
         scope=scope,
         expires=int(row.expires.timestamp()),
     )
