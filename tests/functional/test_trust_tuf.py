@@ -4,6 +4,7 @@ import json
 import shutil
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from common.sigstore_instance import new_index, start_service, stop_service
 from envcli_index.config import IndexConfig
 from envcli_index.trust.repository import Repository, load_role_signer
 from envcli_index.trust.timestamp import TimestampSigner
-from envcli_index.trust.tuf import TufPublisher, create_repository
+from envcli_index.trust.tuf import TufPublisher, create_repository, renew_root
 from tuf.api.exceptions import BadVersionNumberError, DownloadHTTPError, ExpiredMetadataError, RepositoryError
 from tuf.ngclient import FetcherInterface, Updater
 
@@ -70,6 +71,24 @@ def test_client_sees_a_publication_as_soon_as_it_returns(config: IndexConfig, tm
     assert download(client(config.public, home), "takedowns.json") == b'{"version": 1}'
     publisher.publish({}, [RELEASE])
     assert download(client(config.public, home), RELEASE) is None
+
+
+def test_publishers_at_the_same_time_lose_nothing(config: IndexConfig) -> None:
+    paths = [f"releases/envcli-plugin-{number}/1.0.0.json" for number in range(8)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda path: TufPublisher(config).publish({path: path.encode()}), paths))
+    publisher = TufPublisher(config)
+    assert [publisher.read(path) for path in paths] == [path.encode() for path in paths]
+
+
+def test_root_is_renewed_before_its_year_is_over(config: IndexConfig, tmp_path: Path) -> None:
+    home = tmp_path / "client"
+    client(config.public, home).refresh()
+    version = renew_root(config)
+    client(config.public, home).refresh()
+    assert json.loads((home / "metadata/root.json").read_bytes())["signed"]["version"] == version == 2
+    TufPublisher(config).publish({"takedowns.json": b'{"after": "renewal"}'})
+    assert download(client(config.public, home), "takedowns.json") == b'{"after": "renewal"}'
 
 
 def test_lifetimes_are_those_that_hosts_expect(config: IndexConfig, tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ from envcli_index.trust.repository import (
     expiry,
     load_role_signer,
     role_of,
+    verify_own,
 )
 from envcli_index.trust.settings import TrustSettings
 
@@ -67,6 +68,30 @@ def create_repository(config: TrustSettings, targets: Mapping[str, bytes] | None
         if not repository.is_complete():
             _write_first_version(config, repository, {**first_targets(config), **(targets or {})})
     return repository.root_sha256()
+
+
+def renew_root(config: TrustSettings) -> int:
+    """Sign a new version of the root role, valid for another year, and return the version.
+
+    Clients follow from the version that they pinned (TUF specification 1.0 section 5.3).
+
+    Args:
+        config: the index; the root key must be in place.
+
+    Raises:
+        KeyFileError: the root key is missing or not acceptable.
+        RepositoryError: there is no repository, or its root is not signed by this key.
+    """
+    repository = Repository(config)
+    signer = load_role_signer(config.data / "keys" / _ROLE_KEYS[Root.type])
+    with repository.locked():
+        metadata = repository.read_root()
+        verify_own(metadata, signer, Root.type)
+        root = metadata.signed
+        root.version += 1
+        root.expires = expiry(Root.type)
+        repository.write(root, signer, Root.type)
+    return root.version
 
 
 def first_targets(config: TrustSettings) -> dict[str, bytes]:
