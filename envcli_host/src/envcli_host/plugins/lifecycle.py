@@ -129,7 +129,7 @@ def remove(name: str, paths: HostPaths) -> Record:
         raise InstallError(
             f"plugin {record.id} is needed by {', '.join(needed)}", remedy="Remove those first"
         )
-    audit = AuditLog(paths.audit_file, plugin=record.project, version=record.version)
+    audit = AuditLog(paths.audit_file, plugin=record.id, project=record.project, version=record.version)
     audit.record({"event": "plugin.removing"})
     with change(paths):
         book = GrantBook.load(paths)
@@ -247,7 +247,7 @@ def _ask(
         remedy=f"envcli plugin install {offer.project}=={offer.version}",
         notes=consent.scope_notes(found.shown),
     )
-    audit = AuditLog(paths.audit_file, plugin=offer.project, version=offer.version)
+    audit = AuditLog(paths.audit_file, plugin=plan.manifest.id, project=offer.project, version=offer.version)
     ask_audited(question, answers, audit)
 
 
@@ -297,7 +297,7 @@ def _install_all(
             discard(release.folder)
         raise
     for record, old in zip(records, replaced, strict=True):
-        audit = AuditLog(paths.audit_file, plugin=record.project, version=record.version)
+        audit = AuditLog(paths.audit_file, plugin=record.id, project=record.project, version=record.version)
         audit.record({"event": "plugin.installed", "wheel": record.wheel_sha256, "index": record.index_name})
         if old is not None and old.version != record.version and old.origin is Origin.INDEX:
             discard(old.release_dir(paths))
@@ -334,6 +334,7 @@ def _record(plan: _Planned, release: StagedRelease) -> Record:
         requires=tuple(canonicalize_name(Requirement(text).name) for text in offer.plugin_dependencies),
         index_name=offer.index_name,
         wheel_sha256=offer.wheel.sha256,
+        closure=tuple(item.sha256 for item in offer.closure),
         manifest_sha256=plan.manifest_sha256,
         tree_sha256=release.tree_sha256,
         python=str(sys.implementation.cache_tag),

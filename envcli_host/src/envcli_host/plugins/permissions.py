@@ -91,7 +91,7 @@ def revoke(record: Record, permission: str, paths: HostPaths) -> None:
             )
         book.set(record.project, without_permission(entry, permission))
         book.save(paths)
-    AuditLog(paths.audit_file, plugin=record.project).record(
+    AuditLog(paths.audit_file, plugin=record.id, project=record.project).record(
         {"event": "permission.revoked", "subject": permission}
     )
 
@@ -164,7 +164,9 @@ def _ask(
         remedy=_command(record, instance),
         notes=consent.scope_notes(found.shown),
     )
-    audit = AuditLog(paths.audit_file, plugin=record.project, version=record.version, instance=instance)
+    audit = AuditLog(
+        paths.audit_file, plugin=record.id, project=record.project, version=record.version, instance=instance
+    )
     lifecycle.ask_audited(question, answers, audit)
 
 

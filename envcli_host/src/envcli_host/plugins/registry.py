@@ -45,6 +45,7 @@ class Record:
         requires: projects of other plugins that it depends on.
         index_name: index it came from, or "".
         wheel_sha256: digest of its wheel, or "".
+        closure: digests of the libraries that were installed with it.
         manifest_sha256: digest of ``plugin.toml``.
         tree_sha256: digest of the list of installed files, or "".
         python: cache tag of the interpreter that it was installed for.
@@ -63,6 +64,7 @@ class Record:
     requires: tuple[str, ...] = ()
     index_name: str = ""
     wheel_sha256: str = ""
+    closure: tuple[str, ...] = ()
     manifest_sha256: str = ""
     tree_sha256: str = ""
     python: str = ""
@@ -170,19 +172,23 @@ def _typed(raw: Any) -> Record:
     known = set(Record.__slots__)
     if not isinstance(raw, dict) or set(raw) != known:
         raise ValueError("unknown or missing keys")
-    texts = {key: raw[key] for key in known - {"contributes", "requires", "publisher", "origin"}}
+    texts = {key: raw[key] for key in known - {"closure", "contributes", "requires", "publisher", "origin"}}
     if not all(isinstance(value, str) for value in texts.values()):
         raise TypeError("a text is not a text")
     contributes = tuple((str(kind), str(item), str(summary)) for kind, item, summary in raw["contributes"])
     publisher = {str(key): str(value) for key, value in raw["publisher"].items()}
-    requires = tuple(str(item) for item in raw["requires"])
     return Record(
-        **texts, origin=Origin(raw["origin"]), contributes=contributes, requires=requires, publisher=publisher
+        **texts,
+        origin=Origin(raw["origin"]),
+        closure=tuple(str(item) for item in raw["closure"]),
+        contributes=contributes,
+        requires=tuple(str(item) for item in raw["requires"]),
+        publisher=publisher,
     )
 
 
 def _verify(name: str, record: Record) -> None:
-    digests = (record.wheel_sha256, record.manifest_sha256, record.tree_sha256)
+    digests = (record.wheel_sha256, record.manifest_sha256, record.tree_sha256, *record.closure)
     indexed = record.origin is Origin.INDEX
     sound = (
         name == record.project

@@ -66,7 +66,8 @@ def start(record: Record, instance: str, project: ProjectAccess | None, paths: H
     """
     audit = AuditLog(
         paths.audit_file,
-        plugin=record.project,
+        plugin=record.id,
+        project=record.project,
         version=record.version,
         instance=instance,
         origin=str(record.origin),
@@ -195,7 +196,15 @@ def _check_freshness(record: Record, paths: HostPaths) -> tuple[str, ...]:
     from envcli_host.marketplace.freshness import check_run
 
     now = datetime.now(UTC)
-    found = check_run(record.project, record.version, record.wheel_sha256, record.index_name, paths, now)
+    found = check_run(
+        record.project,
+        record.version,
+        record.wheel_sha256,
+        record.index_name,
+        paths,
+        now,
+        closure=record.closure,
+    )
     return (f"{found.message}. {found.remedy}",) if found is not None else ()
 
 

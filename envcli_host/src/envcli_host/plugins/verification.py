@@ -43,9 +43,9 @@ def verify_release(record: Record, paths: HostPaths) -> VerifiedRelease:
     integrity.verify_tree(release, record.tree_sha256)
     wheels = sorted((release / WHEELS).glob("*.whl"))
     digests = [_digest(path) for path in wheels]
-    if record.wheel_sha256 not in digests:
+    if sorted(digests) != sorted({record.wheel_sha256, *record.closure}):
         raise ModifiedError(
-            f"plugin {record.id}: the signed wheel is gone from the store", remedy=_remedy(record)
+            f"plugin {record.id}: the kept wheels are not those that were signed", remedy=_remedy(record)
         )
     count = sum(_compare(path, release / integrity.TREE, record) for path in wheels)
     return VerifiedRelease(count, len(wheels), warnings)
