@@ -25,6 +25,10 @@ class IndexUnusableError(WebError):
     status = HTTPStatus.BAD_GATEWAY
 
 
+class GarbledRecordError(IndexUnusableError):
+    """One project's record has the wrong form; the others may be well."""
+
+
 @dataclass(frozen=True)
 class FeedHead:
     """The newest event of the feed."""
@@ -131,9 +135,15 @@ class IndexClient:
 
     def project(self, name: str) -> dict[str, Any] | None:
         """Return the full record of a project, None where there is none (any more)."""
-        found = self._json(f"projects/{checked_name(name)}.json")
-        if found is not None and not isinstance(found, dict):
-            raise IndexUnusableError(f"projects/{name}.json of the index has the wrong form")
+        content = self._bytes(f"projects/{checked_name(name)}.json")
+        if content is None:
+            return None
+        try:
+            found = json.loads(content)
+        except ValueError as error:
+            raise GarbledRecordError(f"The record of {name} is not JSON") from error
+        if not isinstance(found, dict):
+            raise GarbledRecordError(f"The record of {name} is not an object")
         return found
 
     def downloads(self) -> dict[str, Any]:

@@ -16,8 +16,8 @@ from envcli_web.catalog.index_client import (
     NAME,
     FeedEvent,
     FeedHead,
+    GarbledRecordError,
     IndexClient,
-    IndexUnusableError,
 )
 from envcli_web.catalog.models import FeedCursor, Project, ProjectCategory, ReleaseFile
 from envcli_web.catalog.records import keywords_of, latest_version, parse_time, releases_of
@@ -80,7 +80,7 @@ def put_project(session: Session, name: str, record: dict[str, Any]) -> Project:
     """Write the record of one project into the catalog.
 
     Raises:
-        IndexUnusableError: the record lacks what the catalog cannot do without.
+        GarbledRecordError: the record lacks what the catalog cannot do without.
     """
     project = session.scalar(select(Project).where(Project.name == name))
     if project is None:
@@ -92,7 +92,7 @@ def put_project(session: Session, name: str, record: dict[str, Any]) -> Project:
         _put_files(session, project)
         _put_categories(session, project)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise IndexUnusableError(f"The record of {name} lacks or garbles a field: {error}") from error
+        raise GarbledRecordError(f"The record of {name} lacks or garbles a field: {error}") from error
     search.put_into_index(session, project)
     return project
 
@@ -104,14 +104,26 @@ def _drop_project(session: Session, name: str) -> None:
         search.remove_from_index(session, project)
 
 
-def refresh_project(client: IndexClient, name: str) -> None:
-    """Fetch one project's record and write it; a project that is gone is no longer listed but keeps its reviews."""
-    record = client.project(name)
-    with write() as session:
-        if record is None:
-            _drop_project(session, name)
-        else:
-            put_project(session, name, record)
+def refresh_project(client: IndexClient, name: str) -> bool:
+    """Fetch one project's record and write it.
+
+    A project that is gone is no longer listed but keeps its reviews. A garbled record leaves the last good one, so
+    that one project cannot stop the catalog.
+
+    Returns:
+        Whether the record was usable.
+    """
+    try:
+        record = client.project(name)
+        with write() as session:
+            if record is None:
+                _drop_project(session, name)
+            else:
+                put_project(session, name, record)
+    except GarbledRecordError:
+        logger.exception("the catalog keeps the last good record of %s", name)
+        return False
+    return True
 
 
 def project_of(event: FeedEvent) -> str | None:
@@ -126,8 +138,7 @@ def project_of(event: FeedEvent) -> str | None:
 def rebuild(client: IndexClient, head: FeedHead) -> int:
     """Fetch every project anew and continue after ``head``; return the number of projects."""
     names = client.names()
-    for name in names:
-        refresh_project(client, name)
+    count = sum(refresh_project(client, name) for name in names)
     with write() as session:
         gone = session.scalars(
             select(Project.name).where(Project.name.not_in(names), Project.status != "removed")
@@ -135,8 +146,14 @@ def rebuild(client: IndexClient, head: FeedHead) -> int:
         for name in list(gone):
             _drop_project(session, name)
         _save_cursor(session, head)
-    logger.info("catalog rebuilt: %d projects, feed at event %d", len(names), head.seq)
-    return len(names)
+    logger.info("catalog rebuilt: %d projects, feed at event %d", count, head.seq)
+    return count
+
+
+def rebuild_all(client: IndexClient) -> int:
+    """Fetch every project anew, which heals whatever went wrong before; return the number of projects."""
+    head = client.head()
+    return 0 if head is None else rebuild(client, _checked_head(client, head))
 
 
 def _read_events(client: IndexClient, cursor: FeedHead, head: FeedHead) -> list[FeedEvent] | None:
@@ -155,7 +172,7 @@ def refresh(client: IndexClient) -> int:
     """Bring the catalog up to the newest event.
 
     Returns:
-        The number of projects that were fetched.
+        The number of projects that were brought up to date.
 
     Raises:
         IndexUnusableError: the index does not answer or answers nonsense; the catalog keeps its last good state.
@@ -174,11 +191,10 @@ def refresh(client: IndexClient) -> int:
         logger.warning("the index's feed does not continue event %d: rebuilding the catalog", cursor.seq)
         return rebuild(client, _checked_head(client, head))
     names = list(dict.fromkeys(name for event in events if (name := project_of(event))))
-    for name in names:
-        refresh_project(client, name)
+    count = sum(refresh_project(client, name) for name in names)
     with write() as session:
         _save_cursor(session, FeedHead(events[-1].seq, events[-1].sha256))
-    return len(names)
+    return count
 
 
 def _checked_head(client: IndexClient, head: FeedHead) -> FeedHead:

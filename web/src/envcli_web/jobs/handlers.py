@@ -16,6 +16,7 @@ from envcli_web.errors import WebError
 from envcli_web.jobs.queue import Leased
 
 REFRESH = "catalog.refresh"
+REBUILD = "catalog.rebuild"
 STATS = "catalog.downloads"
 REINDEX = "search.reindex"
 PURGE = "sessions.purge"
@@ -37,6 +38,11 @@ def _refresh(_payload: Mapping[str, Any]) -> None:
         projection.refresh(client)
 
 
+def _rebuild(_payload: Mapping[str, Any]) -> None:
+    with index_client() as client:
+        projection.rebuild_all(client)
+
+
 def _stats(_payload: Mapping[str, Any]) -> None:
     with index_client() as client:
         found = client.downloads()
@@ -56,6 +62,7 @@ def _purge(_payload: Mapping[str, Any]) -> None:
 
 HANDLERS: Mapping[str, Callable[[Mapping[str, Any]], None]] = {
     REFRESH: _refresh,
+    REBUILD: _rebuild,
     STATS: _stats,
     REINDEX: _reindex,
     PURGE: _purge,

@@ -14,8 +14,13 @@ from envcli_web.errors import WebError
 from envcli_web.files import private_directory
 from envcli_web.jobs import handlers, queue
 
-HEARTBEAT = "run/worker.heartbeat"
-PERIODS = {handlers.STATS: 30.0, handlers.REINDEX: 24 * 3600.0, handlers.PURGE: 3600.0}
+HEARTBEAT = "worker.heartbeat"
+PERIODS = {
+    handlers.STATS: 30.0,
+    handlers.REINDEX: 24 * 3600.0,
+    handlers.REBUILD: 24 * 3600.0,
+    handlers.PURGE: 3600.0,
+}
 
 logger = logging.getLogger(__name__)
 
@@ -39,19 +44,21 @@ class Worker:
 
     def run(self) -> None:
         """Work until ``stopping`` is set."""
-        private_directory(self.data / "run")
         while not self.stopping.is_set():
-            (self.data / HEARTBEAT).touch(mode=0o600)
             self.step()
             self.stopping.wait(self.poll_seconds)
 
     def step(self) -> None:
         """Enqueue what is due and run the jobs that are."""
+        self._beat()
         with self.app.app_context():
             self._watch_feed()
             self._enqueue_periodic()
         while not self.stopping.is_set() and self._run_one():
-            (self.data / HEARTBEAT).touch(mode=0o600)
+            self._beat()
+
+    def _beat(self) -> None:
+        (private_directory(self.data / "run") / HEARTBEAT).touch(mode=0o600)
 
     def _watch_feed(self) -> None:
         try:

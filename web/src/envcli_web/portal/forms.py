@@ -2,9 +2,11 @@
 
 from flask_wtf import FlaskForm
 from wtforms import SelectField, StringField, SubmitField
+from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired, Length
 
-LIFETIMES = (("1", "1 day"), ("7", "7 days"), ("30", "30 days"), ("90", "90 days"), ("365", "1 year"))
+DAYS = {"1": "1 day", "7": "7 days", "30": "30 days", "90": "90 days", "365": "1 year"}
+LIFETIMES = [SelectChoice(value, label) for value, label in DAYS.items()]
 
 
 class PublisherForm(FlaskForm):  # type: ignore[misc]

@@ -2,6 +2,7 @@
 
 from flask import Blueprint, current_app, flash, make_response, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
+from wtforms.fields.choices import SelectChoice
 
 from envcli_web.accounts.forms import ButtonForm
 from envcli_web.accounts.models import Account
@@ -19,8 +20,9 @@ blueprint = Blueprint("portal", __name__)
 
 def _token_form(account: Account) -> TokenForm:
     form = TokenForm()
-    mine = [(publisher.uuid, publisher.name) for publisher in services.list_publishers(db.session, account)]
-    form.publisher.choices = [*mine, ("", "none (install receipts only)")]
+    publishers = services.list_publishers(db.session, account)
+    form.publisher.choices = [SelectChoice(publisher.uuid, publisher.name) for publisher in publishers]
+    form.publisher.choices.append(SelectChoice("", "none (install receipts only)"))
     return form
 
 

@@ -2,11 +2,12 @@
 
 from flask_wtf import FlaskForm
 from wtforms import RadioField, SubmitField, TextAreaField
+from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired, Length
 
 from envcli_web.reviews.services import MAX_BODY
 
-CHOICES = [(5, "5 stars"), (4, "4 stars"), (3, "3 stars"), (2, "2 stars"), (1, "1 star")]
+CHOICES = [SelectChoice(str(stars), f"{stars} star{'s' if stars > 1 else ''}") for stars in (5, 4, 3, 2, 1)]
 
 
 class ReviewForm(FlaskForm):  # type: ignore[misc]
