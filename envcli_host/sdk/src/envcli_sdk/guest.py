@@ -62,7 +62,8 @@ def serve(channel: Channel, entry: str) -> None:
     """
     import asyncio
 
-    sys.addaudithook(_FileWatch(channel))
+    if sys.flags.isolated and sys.flags.no_site:  # a bare child, not a test that serves in its own process
+        sys.addaudithook(_FileWatch(channel))
     guest = _Guest(channel, entry)
     with asyncio.Runner() as runner:
         while (call := channel.receive()) is not None:

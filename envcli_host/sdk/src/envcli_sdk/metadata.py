@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from email.message import Message
 from email.parser import BytesParser, Parser
 from email.policy import compat32
+from pathlib import Path
 
 from envcli_sdk.errors import ManifestError
-from envcli_sdk.manifest import PluginManifest
+from envcli_sdk.manifest import MANIFEST_NAME, PluginManifest, parse_manifest
 from envcli_sdk.permissions import PermissionRequest
 
 _NORMALIZE = re.compile(r"[-_.]+")
@@ -70,6 +72,25 @@ def metadata_from(manifest: PluginManifest, metadata: bytes | str) -> PluginMeta
         permissions=manifest.permissions,
         minimum_host_version=manifest.minimum_host_version,
     )
+
+
+def installed_metadata(module: str) -> PluginMetadata:
+    """Metadata of an imported plugin; a source folder without METADATA goes by its package's name, version 0.
+
+    Raises:
+        ManifestError: its package holds no valid manifest.
+    """
+    package = module.partition(".")[0]
+    folder = Path(str(sys.modules[package].__file__)).parent
+    try:
+        manifest = parse_manifest((folder / MANIFEST_NAME).read_bytes())
+    except FileNotFoundError:
+        raise ManifestError(f"package {package} holds no {MANIFEST_NAME}") from None
+    for info in folder.parent.glob("*.dist-info"):
+        points = info / "entry_points.txt"
+        if points.is_file() and re.search(rf"=\s*{package}\b", points.read_text(encoding="utf-8")):
+            return metadata_from(manifest, (info / "METADATA").read_bytes())
+    return metadata_from(manifest, f"Metadata-Version: 2.1\nName: {package}\nVersion: 0\n")
 
 
 def _first(message: Message[str, str], *names: str) -> str:

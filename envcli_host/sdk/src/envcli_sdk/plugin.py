@@ -30,11 +30,21 @@ class Plugin:
 
     Attributes:
         config: dataclass of the configuration; its fields are those of ``[config]`` in the manifest.
-        metadata: what the plugin is; set from the manifest before `initialize`.
     """
 
     config: ClassVar[type[Any] | None] = None
-    metadata: PluginMetadata | None = None
+
+    @property
+    def metadata(self) -> PluginMetadata:
+        """What the plugin is, from its ``plugin.toml`` and, where it is installed, its METADATA."""
+        from envcli_sdk.metadata import installed_metadata
+
+        return installed_metadata(self.module)
+
+    @property
+    def module(self) -> str:
+        """Name of the module that defines the plugin."""
+        return type(self).__module__
 
     def initialize(self, ctx: Context) -> Awaitable[None] | None:
         """Prepare: import what is heavy, open clients."""

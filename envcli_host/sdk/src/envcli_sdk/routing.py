@@ -33,6 +33,11 @@ class FunctionPlugin(Plugin):
     def __init__(self, functions: Iterable[Callable[..., Any]]) -> None:
         self.functions = tuple(functions)
 
+    @property
+    def module(self) -> str:
+        """Name of the module that defines the first function."""
+        return self.functions[0].__module__ if self.functions else type(self).__module__
+
 
 def collect(*functions: Callable[..., Any]) -> FunctionPlugin:
     """Make a plugin of marked functions: ``plugin = collect(url_credentials, no_localhost)``."""
