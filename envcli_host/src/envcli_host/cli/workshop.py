@@ -32,9 +32,11 @@ def add_verbs(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -
         verb.add_argument(
             "--index", metavar="NAME", help="which configured index; needed if there are several"
         )
-        if name != "status":
+        if name == "publish":
             verb.add_argument(
-                "--upload-url", metavar="URL", help="upload address, unless the index states it"
+                "--upload-url",
+                metavar="URL",
+                help="where the index takes uploads; default: ENVCLI_UPLOAD_URL",
             )
     subparsers.choices["status"].add_argument(
         "--version", metavar="V", help="another version than the project's"
@@ -86,10 +88,9 @@ def _new(arguments: argparse.Namespace) -> int:
 
 def _test(arguments: argparse.Namespace) -> int:
     from envcli_host.workshop.project import PluginProject
-    from envcli_host.workshop.scaffold import run_tests
+    from envcli_host.workshop.trials import run_tests
 
-    project = PluginProject.load(arguments.project.resolve())
-    return run_tests(project.directory, arguments.arguments)
+    return run_tests(PluginProject.load(arguments.project.resolve()), arguments.arguments)
 
 
 def _lint(arguments: argparse.Namespace) -> int:
@@ -123,7 +124,7 @@ def _sign(arguments: argparse.Namespace) -> int:
     paths = HostPaths.from_environment()
     project = PluginProject.load(arguments.project.resolve())
     token = read_token(paths)
-    written = sign(project, find_market(paths, arguments.index, arguments.upload_url), token, _progress)
+    written = sign(project, find_market(paths, arguments.index), token, _progress)
     _show(arguments, {"attestations": written}, "\n".join(f"wrote {project.dist / name}" for name in written))
     return 0
 

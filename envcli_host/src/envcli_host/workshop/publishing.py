@@ -18,7 +18,6 @@ from envcli_host.workshop.signing import sign_release
 from envcli_host.workshop.uploading import load_upload, upload_file
 
 UPLOAD_VARIABLE = "ENVCLI_UPLOAD_URL"
-SERVICES_TARGET = "trust/services.json"
 STATUS_LIMIT = 4 * 1024 * 1024
 
 
@@ -29,7 +28,7 @@ class Market:
     Attributes:
         index: name and address.
         trust_config: sigstore's ``ClientTrustConfig`` (JSON), verified through TUF.
-        upload_url: where releases are uploaded, or "" when neither user nor index names it.
+        upload_url: where releases are uploaded, or "" when the user names no address.
     """
 
     index: IndexRecord
@@ -37,12 +36,12 @@ class Market:
     upload_url: str
 
 
-def find_market(paths: HostPaths, index_name: str | None, upload_url: str | None) -> Market:
+def find_market(paths: HostPaths, index_name: str | None, upload_url: str | None = None) -> Market:
     """Refresh the trust of one index and learn where to sign and upload.
 
     Args:
         index_name: which index; may be None when only one is configured.
-        upload_url: upload address given by the user; else ``ENVCLI_UPLOAD_URL``, else the signed one.
+        upload_url: upload address given by the user; else ``ENVCLI_UPLOAD_URL``; only publishing needs it.
 
     Raises:
         WorkshopError: several indexes are configured and none is chosen.
@@ -51,9 +50,7 @@ def find_market(paths: HostPaths, index_name: str | None, upload_url: str | None
     index = _choose_index(paths, index_name)
     with Transport(index.url, f"index {index.name}") as transport:
         trust = refresh(index, paths, transport)
-        stated = (
-            upload_url or os.environ.get(UPLOAD_VARIABLE) or _signed_upload_url(trust.target(SERVICES_TARGET))
-        )
+    stated = upload_url or os.environ.get(UPLOAD_VARIABLE, "")
     return Market(index, trust.client_trust_config.decode(), parse_url(stated) if stated else "")
 
 
@@ -75,8 +72,8 @@ def publish(project: PluginProject, market: Market, token: ApiToken, progress: C
     """
     if not market.upload_url:
         raise UploadError(
-            f"index {market.index.name} does not say where to upload",
-            remedy=f"Name the address with --upload-url or {UPLOAD_VARIABLE}",
+            f"index {market.index.name} needs an upload address",
+            remedy=f"Take it from your page on the index' site: --upload-url or {UPLOAD_VARIABLE}",
         )
     sign(project, market, token, progress)
     wheel, archive = release_files(project)
@@ -123,14 +120,3 @@ def _choose_index(paths: HostPaths, name: str | None) -> IndexRecord:
         names = ", ".join(index.name for index in found)
         raise WorkshopError("several indexes are configured", remedy=f"Choose one with --index: {names}")
     return found[0]
-
-
-def _signed_upload_url(target: bytes | None) -> str:
-    if target is None:
-        return ""
-    try:
-        return str(json.loads(target)["upload_url"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise WorkshopError(
-            f"the index' {SERVICES_TARGET} is malformed", remedy="Tell its operator"
-        ) from error

@@ -11,6 +11,8 @@ def render_status(status: Mapping[str, Any]) -> str:
     """Return the state of a release and its observations, gravest first."""
     project, version, state = (_plain(status.get(key, "?")) for key in ("project", "version", "state"))
     head = f"{project} {version}: {state}"
+    if status.get("reason"):
+        head += f" ({_plain(status['reason'])})"
     return "\n".join([head, *render_observations(status.get("observations") or [])])
 
 

@@ -1,9 +1,7 @@
 """Start a plugin project from the template that travels inside this distribution."""
 
-import os
 import re
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -123,14 +121,3 @@ def git_author() -> str:
     except (FileNotFoundError, subprocess.TimeoutExpired):
         return "Your Name"
     return done.stdout.strip() or "Your Name"
-
-
-def run_tests(directory: Path, arguments: list[str]) -> int:
-    """Run pytest in a project with this interpreter and return its exit status."""
-    environment = dict(os.environ)
-    environment.pop("ENVCLI_TOKEN", None)
-    command = [sys.executable, "-m", "pytest", *arguments]
-    try:
-        return subprocess.run(command, cwd=directory, env=environment, check=False).returncode
-    except OSError as error:
-        raise WorkshopError(f"cannot run pytest in {directory}: {error.strerror}") from error

@@ -83,7 +83,6 @@ def _provenance_statement(name: str, sha256: str, record: BuildRecord) -> Any:
 
 @contextmanager
 def _signer(token: ApiToken, trust_config: str) -> "Iterator[Signer]":
-    import requests
     from sigstore.errors import Error
     from sigstore.models import ClientTrustConfig
     from sigstore.oidc import ExpiredIdentity, IdentityToken
@@ -95,9 +94,7 @@ def _signer(token: ApiToken, trust_config: str) -> "Iterator[Signer]":
         identity = IdentityToken(exchange_token(token, config.signing_config.get_oidc_url()))
         with SigningContext.from_trust_config(config).signer(identity, cache=True) as signer:
             yield signer
-    except SigningError:
-        raise
-    except (Error, ExpiredIdentity, requests.RequestException, ValueError) as error:
+    except (Error, ExpiredIdentity, OSError, ValueError) as error:
         raise SigningError(
             f"the index' certificate authority or log did not sign: {_first_line(error)}",
             remedy="Check with: envcli plugin status, or try again in a minute",

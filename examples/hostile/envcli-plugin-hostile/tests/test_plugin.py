@@ -37,7 +37,7 @@ def test_every_attempt_is_denied(
 ) -> None:
     monkeypatch.setenv("HOST_SECRET", "s3cret")
     with plugin_host(sandboxed=True) as plugin:
-        result = plugin.execute(CustomCommand("hostile", (str(victim), address)))
+        result = plugin.execute(CustomCommand("attack", (str(victim), address)))
     assert isinstance(result, CommandResult)
     assert outcomes(result) == dict.fromkeys(ATTEMPTS, "denied")
     assert result.exit_code == 0

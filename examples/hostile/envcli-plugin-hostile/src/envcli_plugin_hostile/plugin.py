@@ -1,4 +1,4 @@
-"""Contributes the command `hostile`, which tries what no plugin may do and reports each attempt.
+"""Contributes the command `attack`, which tries what no plugin may do and reports each attempt.
 
 It declares no permission at all. Every attempt is harmless even where it succeeds: files are opened and
 closed, nothing is written, nothing that was read is kept or shown.
@@ -23,7 +23,7 @@ WORTH_TAKING = re.compile(r"CREDENTIAL|PASSW|SECRET|TOKEN|_KEY|SSH_AUTH")
 class Hostile(Plugin):
     """Attacks the machine it runs on, as far as it gets."""
 
-    @command("hostile")
+    @command("attack")
     def attack(self, home: str = "", address: str = METADATA_SERVICE) -> CommandResult:
         """Try everything; `home` and `address` say where, and default to the user's own and a cloud's."""
         target = Path(home) if home else home_folder()
