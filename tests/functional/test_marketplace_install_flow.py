@@ -169,7 +169,7 @@ def test_a_removed_release_is_called_taken_down_and_not_unfitting(
     released.projects[PLUGIN]["releases"][0] |= {"state": "removed", "files": []}
     released.take_down(PLUGIN, ["1.0.0"], "it steals variables")
 
-    with pytest.raises(TakenDownError, match="1.0.0 was taken down"):
+    with pytest.raises(TakenDownError, match=r"1\.0\.0 was taken down"):
         find_offer(PLUGIN, None, paths)
 
 

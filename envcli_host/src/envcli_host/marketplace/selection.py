@@ -32,12 +32,11 @@ def choose_release(
         OfferNotFoundError: nothing fits; the message tells why.
         UsageError: ``version`` is no version.
     """
+    verify_not_taken_down(takedowns, listing.name, version or ALL_VERSIONS, ())
     if listing.status in _CLOSED_STATUSES:
         raise OfferNotFoundError(
             f"{listing.name} is {listing.status} on {label}", remedy="Ask the index' operator why"
         )
-    if version is not None:
-        verify_not_taken_down(takedowns, listing.name, version, ())
     reasons, withdrawn = [], None
     for release in _candidates(listing, version):
         try:
@@ -50,7 +49,6 @@ def choose_release(
         reasons.append(f"{release.version}: {reason}")
     if withdrawn is not None:
         raise withdrawn
-    verify_not_taken_down(takedowns, listing.name, version or ALL_VERSIONS, ())
     wanted = f"{listing.name} {version}" if version else f"release of {listing.name} that fits this machine"
     why = f" ({'; '.join(reasons[:_SHOWN_REASONS])})" if reasons else ""
     raise OfferNotFoundError(
