@@ -25,8 +25,9 @@ from envcli_index.worker_vetting import ReleaseVetting
 
 log = logging.getLogger("envcli_index.worker")
 
-LEASE_SECONDS = 60.0
+LEASE_SECONDS = 15.0
 BEAT_SECONDS = 1.0
+RENEW_BEATS = 4
 IDLE_SECONDS = 0.5
 
 
@@ -121,7 +122,7 @@ class Worker:
             self._heartbeat.touch()
             count += 1
             job = self._held
-            if job is not None and count % 10 == 0:
+            if job is not None and count % RENEW_BEATS == 0:
                 try:
                     queue.renew(self._engine, job, LEASE_SECONDS)
                 except IndexServiceError as error:

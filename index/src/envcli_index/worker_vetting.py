@@ -8,7 +8,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import httpx
-from envcli_policy.statements import CAPABILITY, TEST_RESULT, VULNS, Statement, sign_statement
+from envcli_policy.statements import (
+    CAPABILITY,
+    TEST_RESULT,
+    VULNS,
+    Statement,
+    parse_statement,
+    sign_statement,
+)
 from envcli_policy.vetting import ReleaseState
 from envcli_sdk import PermissionRequest, parse_manifest
 from envcli_vetting.observation import Observation, error
@@ -30,13 +37,13 @@ from envcli_index.releases import (
     load_release,
     project_releases,
     save_envelope,
+    statements_of,
 )
 from envcli_index.worker_closure import Closure, ClosureError, ClosureWheel, resolve_closure
 
 FETCH_SECONDS = 60
-VETTABLE = frozenset(
-    {ReleaseState.SUBMITTED, ReleaseState.CHECKING, ReleaseState.AUTO_APPROVED, ReleaseState.NEEDS_HUMAN}
-)
+UNCHECKED = frozenset({ReleaseState.SUBMITTED, ReleaseState.CHECKING})
+VETTABLE = UNCHECKED | {ReleaseState.AUTO_APPROVED, ReleaseState.NEEDS_HUMAN}
 NAMES = {TEST_RESULT: "vetting", CAPABILITY: "capability", VULNS: "vulns"}
 
 
@@ -82,7 +89,7 @@ class ReleaseVetting:
         with db.read(self._engine) as connection:
             release = load_release(connection, int(job.payload["release"]))
             earlier = project_releases(connection, release.project)
-        if release.state not in VETTABLE or not release.wheels:
+        if not self._is_open(release):
             queue.complete(self._engine, job)
             return f"{release.label}: nothing to vet ({release.state})"
         with TemporaryDirectory(prefix="envcli-worker-") as name:
@@ -95,6 +102,18 @@ class ReleaseVetting:
         signed = [self._sign(statement) for statement in report.statements()]
         self._store(job, release, report, closure, signed)
         return f"{release.label}: {report.verdict}, {len(report.observations)} observations"
+
+    def _is_open(self, release: Release) -> bool:
+        """Whether there is something to say that was not said: checks under way, or a file added since."""
+        if release.state not in VETTABLE or not release.wheels:
+            return False
+        if release.state in UNCHECKED:
+            return True
+        with db.read(self._engine) as connection:
+            said = [one.sha256 for one in statements_of(connection, release.id) if one.name == "vetting"]
+        envelopes = [(self._config.statements / sha256).read_bytes() for sha256 in said]
+        covered = [set(parse_statement(envelope).subjects) for envelope in envelopes]
+        return set(release.all_subjects) not in covered
 
     def _examine(
         self, release: Release, earlier: Sequence[Release], folder: Path
@@ -185,6 +204,8 @@ class ReleaseVetting:
         with db.write(self._engine) as connection:
             if not queue.complete_in(connection, job):
                 raise IndexServiceError(f"{release.label}: another worker took the job over")
+            if load_release(connection, release.id).state not in VETTABLE:
+                return  # decided meanwhile: what was decided on must not change any more
             for one in signed:
                 add_statement(connection, release.id, one.name, one.predicate_type, one.sha256, one.keyid)
             _replace_observations(connection, release.id, report)
