@@ -15,6 +15,7 @@ from demo.wheels import EXAMPLES, HOSTILE, copy_example
 
 AWS, RULE = EXAMPLES
 WAIT_SECONDS = 180
+ATTEMPTS = (r"/\.ssh", "environ", r"169\.254\.169\.254:80", r"/\.bashrc", "fork|exec|clone")
 PASSWORD = "a long demo password, not a secret"  # the account lives as long as the demo
 
 
@@ -245,11 +246,9 @@ def moto(journey: Journey) -> None:
         aws_secret_access_key="demo",
     )  # fmt: skip
     client.create_secret(Name="env-cli/prod/DATABASE_PASSWORD", SecretString="s3cr3t, from the cloud")
-    configure = ("envcli", "plugin", "configure", AWS)
-    journey.user.must(
-        *configure, f"endpoint_url={endpoint}", "access_key_id=demo", "--yes", "--allow-risk", "high"
-    )
-    journey.user.must(*configure, "--secret", "secret_access_key", stdin="demo\n")
+    values = (f"endpoint_url={endpoint}", "access_key_id=demo", "--secret", "secret_access_key")
+    consent = ("--yes", "--allow-risk", "high")
+    journey.user.must("envcli", "plugin", "configure", AWS, *values, *consent, stdin="demo\n")
 
 
 def pip_beside_the_host(journey: Journey) -> None:
@@ -260,7 +259,7 @@ def pip_beside_the_host(journey: Journey) -> None:
     ran = user.run("envcli", "plugin", "list")
     report = journey.report
     report.claim(
-        "a plugin installed by pip is listed as a pointer only", ran, ran.shows(RULE, "pointer|not verified")
+        "a plugin installed by pip is listed, and not run", ran, ran.shows(RULE, "pip only: not run")
     )
     user.must("envcli", "plugin", "install", RULE, "--yes", "--allow-risk", "high")
     site = next((user.programs[0].parent / "lib").glob("python*/site-packages/envcli_plugin_url_credentials"))
@@ -290,8 +289,9 @@ def hostile_plugin(journey: Journey) -> None:
     ran = journey.user.run("envcli", "attack")
     holds = ran.shows("denied") and not ran.shows("succeeded|got through")
     report.claim(f"every attempt is denied ({journey.tier} tier)", ran, holds, [r"."])
-    ran = journey.user.run("envcli", "audit", "show", "--plugin", name)
-    report.claim("and stands in the audit log", ran, ran.shows("denied"), ["denied"])
+    ran = journey.user.run("envcli", "audit", "show", "--plugin", "hostile", "--denied")
+    holds = all(ran.shows(attempt) for attempt in ATTEMPTS)
+    report.claim("and stands in the audit log", ran, holds, ["denied"])
 
 
 def tampered_install(journey: Journey) -> None:

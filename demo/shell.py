@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+WIDTH = 200
+
 
 class DemoError(Exception):
     """A claim of the demo did not hold, or a part of it could not be started."""
@@ -103,7 +105,7 @@ class Report:
         """Print one claim with its command and some of its output; remember whether it held."""
         print(f"\n{'PASS' if holds else 'FAIL'}  {text}\n      $ {ran.command}", flush=True)
         for line in self._lines(ran, show, holds):
-            print(f"      | {line}", flush=True)
+            print(f"      | {line[:WIDTH]}", flush=True)
         if holds:
             self.held += 1
         else:
