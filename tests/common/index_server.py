@@ -326,8 +326,18 @@ def new_index_server(data: Path, issuer: OidcIssuer, **settings: Any) -> IndexSe
     return IndexServer(config, issuer, root_sha256, public.with_suffix(""), keyid)
 
 
+_shared: list[IndexServer] = []
+
+
 @pytest.fixture(scope="session")
 def index_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[IndexServer]:
-    """An index that lives as long as the test session (of one xdist worker)."""
+    """An index that lives as long as the test session (of one xdist worker), whichever modules import this."""
+    if _shared:
+        yield _shared[0]
+        return
     with running_index(tmp_path_factory.mktemp("index") / "data") as server:
-        yield server
+        _shared.append(server)
+        try:
+            yield server
+        finally:
+            _shared.clear()

@@ -24,7 +24,8 @@ def run(config: IndexConfig, host: str, port: int) -> int:
     from devpi_server.main import main
 
     signal.signal(signal.SIGTERM, _stop)
-    return int(main(argv=arguments(config, host, port)) or 0)  # type: ignore[no-untyped-call]
+    status = main(argv=arguments(config, host, port))  # type: ignore[no-untyped-call]
+    return status if isinstance(status, int) else 0  # devpi returns no number when it was interrupted
 
 
 def arguments(config: IndexConfig, host: str, port: int) -> list[str]:

@@ -109,6 +109,17 @@ def renew(engine: Engine, job: Job, seconds: float) -> bool:
         return changed.rowcount == 1
 
 
+def release_leases(engine: Engine, kinds: Sequence[str]) -> int:
+    """Let every lease of these kinds run out now; for the only process that takes them, when it starts.
+
+    Returns:
+        How many jobs an earlier process left.
+    """
+    with write(engine) as connection:
+        left = update(table).where(table.c.kind.in_(kinds), table.c.state == "leased")
+        return connection.execute(left.values(leased_until=0.0)).rowcount
+
+
 def complete(engine: Engine, job: Job) -> bool:
     """Mark a job as done; return ``False`` when another process has taken it meanwhile."""
     with write(engine) as connection:

@@ -12,6 +12,8 @@ import asyncio
 import gzip
 import hashlib
 import os
+import signal
+import sys
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -326,6 +328,8 @@ def run(config: IndexConfig, host: str, port: int) -> None:
     """
     import uvicorn
 
+    # uvicorn ends in order and then raises the signal again for whoever handled it before
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     uvicorn.run(
         create_app(config),
         host=host,

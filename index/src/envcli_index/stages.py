@@ -75,7 +75,8 @@ def stage_of(model: Any, user: str, index: str) -> Any:
         owner = model.create_user(user, secrets.token_urlsafe(32))
     stage = owner.getstage(index)
     if stage is None:
-        stage = owner.create_stage(index=index, type=INDEX_TYPE, volatile=False, bases=())
+        closed = {"acl_upload": (), "acl_toxresult_upload": ()}
+        stage = owner.create_stage(index=index, type=INDEX_TYPE, volatile=False, bases=(), **closed)
     return stage
 
 

@@ -1,7 +1,8 @@
 """A publish attestation in the form that Sigstore's own clients read.
 
-PEP 740 stores less than a bundle; `pypi_attestations` restores one, whose certificate, signature and log entry are the
-same. It is served beside the provenance object so that ``sigstore verify identity`` needs no tool of ours.
+PEP 740 stores less than a bundle; `pypi_attestations` restores one, whose certificate, signature and log
+entry are the same. It is served beside the provenance object so that ``sigstore verify identity`` needs no
+tool of ours.
 """
 
 import base64

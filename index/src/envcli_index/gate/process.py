@@ -1,5 +1,6 @@
 """The gate's process: takes jobs one at a time, looks after feed, counts and trust metadata in between."""
 
+import fcntl
 import json
 import logging
 import signal
@@ -17,7 +18,7 @@ from envcli_index import queue
 from envcli_index.config import IndexConfig
 from envcli_index.database import connect, read, upgrade, write
 from envcli_index.devpi_client import DevpiClient
-from envcli_index.errors import IndexServiceError
+from envcli_index.errors import ConfigError, IndexServiceError
 from envcli_index.events import publish_feed
 from envcli_index.gate.approval import consider
 from envcli_index.gate.context import KEYS_TARGET, Gate
@@ -40,6 +41,7 @@ HEARTBEAT_SECONDS = 1.0
 STATISTICS_SECONDS = 30.0
 REFRESH_SECONDS = 3600.0
 STUCK_SECONDS = 240.0
+TIMESTAMP_SECONDS = 3.0  # shorter than the five seconds within which a process must end
 _INDEX_ROLES = frozenset({"gate", "vetting"})
 
 
@@ -53,7 +55,14 @@ def open_gate(config: IndexConfig) -> Gate:
     engine = connect(config)
     upgrade(engine)
     signer = load_signer(config.keys / "gate" / "gate.pem")
-    return Gate(config, engine, signer, TufPublisher(config), Renderer(config), DevpiClient(config, "gate"))
+    return Gate(
+        config,
+        engine,
+        signer,
+        TufPublisher(config, TIMESTAMP_SECONDS),
+        Renderer(config),
+        DevpiClient(config, "gate"),
+    )
 
 
 def run(config: IndexConfig) -> int:
@@ -61,12 +70,29 @@ def run(config: IndexConfig) -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    gate = open_gate(config)
-    resume(gate)
-    with heartbeat(config.run_dir / "gate.heartbeat") as alive:
-        loop(gate, stop, alive)
-    gate.devpi.close()
+    with only_one(config.run_dir / "gate.lock"):
+        gate = open_gate(config)
+        resume(gate)
+        with heartbeat(config.run_dir / "gate.heartbeat") as alive:
+            loop(gate, stop, alive)
+        gate.devpi.close()
     return 0
+
+
+@contextmanager
+def only_one(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock; the system drops it when the process dies.
+
+    Raises:
+        ConfigError: another gate runs on this index.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with path.open("w", encoding="ascii") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ConfigError("another gate runs on this index", remedy="Stop it first") from error
+        yield
 
 
 def loop(gate: Gate, stop: threading.Event, alive: Callable[[], None]) -> None:
@@ -105,7 +131,8 @@ def work_once(gate: Gate) -> bool:
 
 
 def resume(gate: Gate) -> None:
-    """Enqueue what an interrupted process may have left undone; harmless where nothing is."""
+    """Take up what an interrupted process left undone; harmless where nothing is."""
+    queue.release_leases(gate.engine, list(HANDLERS))
     with write(gate.engine) as connection:
         queue.enqueue(connection, "publish-keys", {}, "publish-keys")
         for release_id in open_release_ids(connection):
