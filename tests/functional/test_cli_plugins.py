@@ -62,6 +62,18 @@ class Demo(Plugin):
     def execute(self, command):
         return CommandResult("\\x1b[31mred\\nwords: " + " ".join(command.arguments), 3)
 """
+LISTENER = """
+import json
+from envcli_sdk import Plugin, on
+
+class Demo(Plugin):
+    def initialize(self, ctx):
+        self.ctx = ctx
+
+    @on("environment.switched")
+    def heard(self, event):
+        self.ctx.api.files.write_text("./heard.json", json.dumps(dict(event.data)))
+"""
 
 
 @pytest.fixture(scope="session")
@@ -154,3 +166,14 @@ def test_a_contributed_command_prints_safely_and_sets_the_status(host: Host, cap
     assert main(["demo", "a", "b"]) == 3
 
     assert capsys.readouterr().out == "\\x1b[31mred\nwords: a b\n"
+
+
+def test_plugins_hear_of_what_happened(host: Host, capsys: Capture) -> None:
+    (host.project.root / "heard.json").touch()
+    text = manifest(("file:write", "./heard.json"), kind="event", name="environment.switched/1")
+    install(host, LISTENER, text, capsys)
+
+    assert main(["switch", "prod"]) == 0
+
+    assert json.loads((host.project.root / "heard.json").read_text()) == {"environment": "prod"}
+    assert capsys.readouterr().err == ""

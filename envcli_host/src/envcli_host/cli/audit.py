@@ -10,19 +10,23 @@ if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
 LEADING = ("time", "event", "plugin", "version")
+DEFAULT_LINES = 50
 QUIET = {*LEADING, "user", "session"}
 
 
 def add_parser(subparsers: "Subparsers") -> None:
     """Add the commands of this module."""
     group = subparsers.add_parser("audit", help="show what plugins did and what was denied")
-    verbs = group.add_subparsers(dest="verb", metavar="VERB", required=True)
-    show = verbs.add_parser("show", help="print the newest events of the audit log, oldest first")
+    group.set_defaults(func=run_show, plugin=None, event=None, denied=False, lines=DEFAULT_LINES, json=False)
+    verbs = group.add_subparsers(dest="verb", metavar="VERB")
+    show = verbs.add_parser(
+        "show", help="print the newest events of the audit log, oldest first (the default)"
+    )
     show.add_argument("--plugin", metavar="ID", help="only this plugin")
     show.add_argument("--event", metavar="NAME", help="only events whose name begins so, for example network")
     show.add_argument("--denied", action="store_true", help="only what was denied or refused")
     show.add_argument(
-        "-n", "--lines", type=int, default=50, metavar="N", help="at most so many (default 50, 0 = all)"
+        "-n", "--lines", type=int, default=DEFAULT_LINES, metavar="N", help="at most so many; 0 = all"
     )
     show.add_argument("--json", action="store_true", help="print JSON")
     show.set_defaults(func=run_show)

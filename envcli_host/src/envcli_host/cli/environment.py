@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from envcli_host.cli.announcing import CHANGED, SWITCHED, announce
 from envcli_host.cli.output import escape_controls, print_json
 from envcli_host.environments.project import DEFAULT_ENVIRONMENTS, Project
 from envcli_host.environments.secrecy import is_secret, shown
@@ -82,6 +83,7 @@ def run_set(arguments: argparse.Namespace) -> int:
     project, environment = _chosen(arguments)
     changes = dict(_variable(text) for text in arguments.variables)
     project.update(environment, changes)
+    announce(CHANGED, {"environment": environment, "set": sorted(changes), "removed": []}, project)
     _report(
         arguments,
         {"environment": environment, "set": sorted(changes)},
@@ -100,6 +102,7 @@ def run_unset(arguments: argparse.Namespace) -> int:
                 f"{environment} itself sets no {name}", remedy="It may be inherited; see: envcli list --json"
             )
     project.update(environment, dict.fromkeys(arguments.names))
+    announce(CHANGED, {"environment": environment, "set": [], "removed": sorted(arguments.names)}, project)
     _report(
         arguments,
         {"environment": environment, "unset": sorted(arguments.names)},
@@ -159,6 +162,7 @@ def run_switch(arguments: argparse.Namespace) -> int:
         if arguments.create:
             project.create_environment(arguments.name, arguments.inherits)
         project.switch(arguments.name)
+        announce(SWITCHED, {"environment": arguments.name}, project)
         _report(arguments, {"current": arguments.name}, f"current: {arguments.name}")
         return 0
     names, current = project.environments(), project.current()

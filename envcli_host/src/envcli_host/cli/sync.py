@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from envcli_host.cli.announcing import SYNCHRONISED, announce
 from envcli_host.cli.output import escape_controls, note, print_json, warn
 from envcli_host.cli.prompts import confirm
 from envcli_host.environments.project import Project
@@ -57,6 +58,7 @@ def run_sync(arguments: argparse.Namespace) -> int:
             )
         ends[1].write(changes)
     note(f"{destination} now has the values of {source}")
+    announce(SYNCHRONISED, _event(source, destination, difference, delete=arguments.delete), project)
     return 0
 
 
@@ -158,6 +160,20 @@ def _show(
     lines += [f"{sign} {name} (only in {destination})" for name in difference.surplus]
     for line in lines or [f"{source} and {destination} have the same values"]:
         print(escape_controls(line))
+
+
+def _event(
+    source: Endpoint, destination: Endpoint, difference: Difference, *, delete: bool
+) -> dict[str, object]:
+    remote = source if source.scheme else destination if destination.scheme else None
+    return {
+        "source": str(source),
+        "destination": str(destination),
+        "remote": "" if remote is None else str(remote),
+        "added": len(difference.added),
+        "changed": len(difference.changed),
+        "deleted": len(difference.surplus) if delete else 0,
+    }
 
 
 def _document(

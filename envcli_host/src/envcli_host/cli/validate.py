@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from envcli_sdk.commands import EnvironmentValidation, Finding, Severity, ValidationResult, Var
 
+from envcli_host.cli.announcing import VALIDATED, announce
 from envcli_host.cli.output import escape_controls, note, print_json, warn
 from envcli_host.config import HostPaths
 from envcli_host.environments.project import Project
@@ -51,6 +52,7 @@ def run_validate(arguments: argparse.Namespace) -> int:
         if arguments.fix and any(_apply_fixes(project, name, findings) for name, findings in found.items()):
             found = {name: _check(project, name, sessions) for name in names}
     _report(found, as_json=arguments.json)
+    announce(VALIDATED, _event(found), project)
     return _status(found, strict=arguments.strict)
 
 
@@ -130,6 +132,14 @@ def _document(finding: Finding) -> dict[str, object]:
         "message": finding.message,
         "fixable": finding.fix is not None,
     }
+
+
+def _event(found: dict[str, tuple[Finding, ...]]) -> dict[str, object]:
+    severities = [finding.severity for findings in found.values() for finding in findings]
+    counts = {
+        f"{severity.value}s": severities.count(severity) for severity in (Severity.error, Severity.warning)
+    }
+    return {"environments": sorted(found), **counts}
 
 
 def _status(found: dict[str, tuple[Finding, ...]], *, strict: bool) -> int:
