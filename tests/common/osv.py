@@ -4,6 +4,7 @@ import json
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
@@ -15,8 +16,11 @@ def vulnerability(name: str, identifier: str, fixed: str) -> dict[str, object]:
 
 
 @contextmanager
-def osv_service(known: Mapping[str, dict[str, object]], *, status: int = 200) -> Iterator[str]:
-    """Serve vulnerabilities by project name; yield the query address."""
+def osv_service(
+    known: Mapping[str, dict[str, object]], *, status: int = 200, days: int | None = 1
+) -> Iterator[str]:
+    """Serve vulnerabilities by project name, the newest some `days` old; yield the query address."""
+    generated = (datetime.now(UTC) - timedelta(days=days)).isoformat() if days is not None else None
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -24,6 +28,13 @@ def osv_service(known: Mapping[str, dict[str, object]], *, status: int = 200) ->
             entry = known.get(query["package"]["name"])
             body = json.dumps({"vulns": [entry]} if entry else {}).encode()
             self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def do_GET(self) -> None:
+            body = json.dumps({"generated": generated}).encode()
+            self.send_response(200 if self.path == "/v1/status" and generated else 404)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)

@@ -83,6 +83,14 @@ def test_a_vulnerability_of_the_plugin_itself_refuses(tmp_path: Path) -> None:
     assert report.verdict is Verdict.FAILED
 
 
+@pytest.mark.parametrize("days", [31, None])
+def test_old_or_undated_advisories_ask_a_person(tmp_path: Path, days: int | None) -> None:
+    with osv_service({}, days=days) as url:
+        report = run_checks([plugin_wheel(tmp_path)], VettingContext((), url, first_release=False))
+    assert report.verdict is Verdict.NEEDS_HUMAN
+    assert rules(report)["advisories-old"] == "review"
+
+
 def test_an_osv_service_that_fails_or_is_gone_approves_nothing(tmp_path: Path) -> None:
     wheel = plugin_wheel(tmp_path)
     with osv_service({}, status=500) as url:

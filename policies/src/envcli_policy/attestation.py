@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 MAX_ATTESTATIONS_BYTES = 1024 * 1024
 MAX_ATTESTATIONS = 8
 PUBLISHER = "publisher"
+_ISSUER_OID = "1.3.6.1.4.1.57264.1.8"
 
 
 class AttestationError(PolicyError):
@@ -192,10 +193,8 @@ def _verifier(trusted_root: str) -> Verifier:
 def _verify_one(
     attestation: Attestation, verifier: Verifier, wanted: Subject, identity: str | None, issuer: str | None
 ) -> AttestationFacts:
-    payload = _verified_payload(attestation, verifier, wanted.name)
-    certificate = _certificate(attestation)
-    seen_identity, seen_issuer = _identity_of(certificate, wanted.name), _issuer_of(attestation, wanted.name)
-    _check_identity(certificate, wanted.name, identity or seen_identity, issuer or seen_issuer)
+    signer = _SignerPolicy(attestation, wanted.name, identity, issuer)
+    payload = _verified_payload(attestation, verifier, signer, wanted.name)
     predicate_type, subject = _parse_payload(payload, wanted.name)
     if subject != wanted:
         raise AttestationSubjectError(
@@ -203,24 +202,29 @@ def _verify_one(
             f"the file has {wanted.sha256[:16]}…",
             remedy="Sign exactly the file that is uploaded",
         )
-    digest = hashlib.sha256(attestation.model_dump_json().encode()).hexdigest()
-    kind = _kind(predicate_type, wanted.name)
     return AttestationFacts(
-        predicate_type, seen_identity, seen_issuer, subject.name, subject.sha256, kind, digest
+        predicate_type,
+        signer.seen_identity,
+        signer.seen_issuer,
+        subject.name,
+        subject.sha256,
+        _kind(predicate_type, wanted.name),
+        hashlib.sha256(attestation.model_dump_json().encode()).hexdigest(),
     )
 
 
-def _verified_payload(attestation: Attestation, verifier: Verifier, filename: str) -> bytes:
-    """Signature, certificate chain, SCT, log inclusion and times, by Sigstore; any identity, judged later."""
+def _verified_payload(
+    attestation: Attestation, verifier: Verifier, signer: _SignerPolicy, filename: str
+) -> bytes:
+    """Certificate chain, SCT, identity, log inclusion, times and signature, by Sigstore's verifier."""
     from pypi_attestations import ConversionError
     from sigstore.errors import Error as SigstoreError
-    from sigstore.verify.policy import UnsafeNoOp
 
     try:
-        payload_type, payload = verifier.verify_dsse(attestation.to_bundle(), UnsafeNoOp())
+        payload_type, payload = verifier.verify_dsse(attestation.to_bundle(), signer)
     except (ConversionError, SigstoreError, ValueError, TypeError) as error:
         raise AttestationError(
-            f"the attestation of {filename} does not verify: {str(error).splitlines()[0][:200]}",
+            f"the attestation of {filename} does not verify: {_first_line(error)}",
             remedy="Sign the file again; the certificate authority and log of this index must have issued it",
         ) from error
     if payload_type != PAYLOAD_TYPE:
@@ -228,43 +232,73 @@ def _verified_payload(attestation: Attestation, verifier: Verifier, filename: st
     return payload
 
 
-def _certificate(attestation: Attestation) -> Certificate:
-    from cryptography.x509 import load_der_x509_certificate
+class _SignerPolicy:
+    """Sigstore verification policy: exactly one identity, a URI, from one issuer, both as expected.
 
-    return load_der_x509_certificate(attestation.verification_material.certificate)
+    Args:
+        attestation: The attestation that carries the certificate.
+        filename: How errors name the file.
+        identity: The expected identity, None to accept any.
+        issuer: The expected issuer, None to accept any.
+    """
+
+    def __init__(
+        self, attestation: Attestation, filename: str, identity: str | None, issuer: str | None
+    ) -> None:
+        self._attestation = attestation
+        self._filename = filename
+        self._identity = identity
+        self._issuer = issuer
+        self.seen_identity = ""
+        self.seen_issuer = ""
+
+    def verify(self, cert: Certificate) -> None:
+        """Check the certificate, whose chain was verified before, and keep what it names.
+
+        Raises:
+            AttestationIdentityError: Another identity or issuer, several identities, or none.
+        """
+        from sigstore.errors import VerificationError
+        from sigstore.verify.policy import AllOf, Identity, OIDCIssuerV2
+
+        self.seen_identity = self._one_uri(cert)
+        self.seen_issuer = self._one_issuer()
+        identity, issuer = self._identity or self.seen_identity, self._issuer or self.seen_issuer
+        policies: list[VerificationPolicy] = [
+            Identity(identity=identity, issuer=issuer),
+            OIDCIssuerV2(issuer),
+        ]
+        try:
+            AllOf(policies).verify(cert)
+        except VerificationError as error:
+            raise AttestationIdentityError(
+                f"{self._filename} was not signed by {identity} (issuer {issuer}): {_first_line(error)}",
+                remedy="Sign with the publisher's own account",
+            ) from error
+
+    def _one_uri(self, cert: Certificate) -> str:
+        from cryptography.x509 import ExtensionNotFound, SubjectAlternativeName, UniformResourceIdentifier
+
+        try:
+            names = list(cert.extensions.get_extension_for_class(SubjectAlternativeName).value)
+        except ExtensionNotFound:
+            names = []
+        if len(names) != 1 or not isinstance(names[0], UniformResourceIdentifier):
+            raise AttestationIdentityError(
+                f"the certificate that signed {self._filename} must name exactly one identity, a URI",
+                remedy="E-mail addresses are not accepted: they can pass to another person",
+            )
+        return names[0].value
+
+    def _one_issuer(self) -> str:
+        issuer = self._attestation.certificate_claims.get(_ISSUER_OID)
+        if not issuer:
+            raise AttestationIdentityError(f"the certificate that signed {self._filename} names no issuer")
+        return issuer
 
 
-def _identity_of(certificate: Certificate, filename: str) -> str:
-    from cryptography.x509 import SubjectAlternativeName, UniformResourceIdentifier
-
-    names = list(certificate.extensions.get_extension_for_class(SubjectAlternativeName).value)
-    if len(names) != 1 or not isinstance(names[0], UniformResourceIdentifier):
-        raise AttestationIdentityError(
-            f"the certificate that signed {filename} must name exactly one identity, a URI",
-            remedy="E-mail addresses are not accepted: they can pass to another person",
-        )
-    return names[0].value
-
-
-def _issuer_of(attestation: Attestation, filename: str) -> str:
-    issuer = attestation.certificate_claims.get("1.3.6.1.4.1.57264.1.8")
-    if not issuer:
-        raise AttestationIdentityError(f"the certificate that signed {filename} names no issuer")
-    return issuer
-
-
-def _check_identity(certificate: Certificate, filename: str, identity: str, issuer: str) -> None:
-    from sigstore.errors import VerificationError
-    from sigstore.verify.policy import AllOf, Identity, OIDCIssuerV2
-
-    policies: list[VerificationPolicy] = [Identity(identity=identity, issuer=issuer), OIDCIssuerV2(issuer)]
-    try:
-        AllOf(policies).verify(certificate)
-    except VerificationError as error:
-        raise AttestationIdentityError(
-            f"{filename} was not signed by {identity} (issuer {issuer}): {str(error).splitlines()[0][:200]}",
-            remedy="Sign with the publisher's own account",
-        ) from error
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
 def _parse_payload(payload: bytes, filename: str) -> tuple[str, Subject]:

@@ -37,10 +37,15 @@ class FreshnessLimits:
 class SecurityPolicy:
     """The policy in force.
 
-    `timestamp_life` is how long a TUF timestamp lives; `clock_tolerance` how far a time may lie in the
-    future; `cooldown` the age below which a release is pointed out to the user; `allowed_risk` the highest
-    tier that a script may accept unless it says otherwise; `human_review_from` the tier from which vetting
-    asks a person.
+    Attributes:
+        timestamp_life: How long a TUF timestamp lives.
+        run: Limits for running what is installed.
+        strict_run: The same for users who asked for strictness.
+        clock_tolerance: How far a signed time may lie in the future.
+        cooldown: A younger release is pointed out before consent.
+        allowed_risk: The highest tier that a script accepts unless it says otherwise.
+        human_review_from: The tier from which vetting asks a person.
+        advisory_age: Age of the newest advisory from which vetting asks a person.
     """
 
     timestamp_life: timedelta
@@ -50,6 +55,7 @@ class SecurityPolicy:
     cooldown: timedelta
     allowed_risk: RiskTier
     human_review_from: RiskTier
+    advisory_age: timedelta
 
     def run_freshness(self, signed_at: datetime, now: datetime, *, strict: bool = False) -> Freshness:
         """Judge whether an installed plugin may run on trust metadata signed at `signed_at`.
@@ -91,6 +97,7 @@ def parse_policy(text: str) -> SecurityPolicy:
         cooldown=timedelta(days=release.integer("cooldown_days", low=0, high=365)),
         allowed_risk=_tier(release, "allowed_risk"),
         human_review_from=_tier(release, "human_review_from"),
+        advisory_age=timedelta(days=release.integer("advisory_days", low=1, high=3650)),
     )
 
 

@@ -177,7 +177,7 @@ class VettingReport:
             "scanner": {
                 "uri": f"pkg:pypi/pip-audit@{version('pip-audit')}",
                 "version": version("pip-audit"),
-                "db": {"uri": "https://osv.dev/", "lastUpdate": format_time(self.started)},
+                "db": dict(facts[0].get("database", {})),
                 "result": [one for fact in facts for one in fact["vulnerabilities"]],
             },
             "metadata": {

@@ -9,13 +9,18 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any, ClassVar
+from urllib.request import Request, urlopen
 
+from envcli_policy.errors import MalformedError
+from envcli_policy.security_policy import default_policy
+from envcli_policy.strict_json import format_time, parse_time
 from packaging.utils import canonicalize_name
 
 from envcli_vetting.errors import CheckError, CheckSkippedError
-from envcli_vetting.observation import Findings, Observation, error
+from envcli_vetting.observation import Findings, Observation, error, review
 from envcli_vetting.process import run_tool
 from envcli_vetting.tree import Pin, ReleaseTree
 
@@ -37,8 +42,10 @@ class DependenciesCheck:
             raise CheckSkippedError("no OSV service is configured", remedy="Name one with osv_url")
         pins = {Pin(tree.name, tree.version), *tree.closure}
         report = _audit(tree, pins, self.seconds - 5)
-        found = tuple(_observations(report))
-        return Findings(found, {"vulnerabilities": [*_vulnerabilities(report)], "audited": len(pins)})
+        database = _database(str(tree.osv_url))
+        found = (*_observations(report), *_age(database, datetime.now(UTC)))
+        facts = {"vulnerabilities": [*_vulnerabilities(report)], "audited": len(pins), "database": database}
+        return Findings(found, facts)
 
 
 CHECK = DependenciesCheck()
@@ -87,6 +94,35 @@ def _observations(report: list[dict[str, Any]]) -> Iterator[Observation]:
                 why="Everybody who installs the plugin would get the vulnerability with it",
                 fix="Require a fixed version, or do without the dependency",
             )
+
+
+def _database(osv_url: str) -> dict[str, str]:
+    """Address and, where the service tells it, date of the advisories, as the in-toto vulns predicate has them.
+
+    The status route is our own addition to OSV, so another service may well not have it.
+    """
+    database = {"uri": osv_url}
+    try:
+        address = f"{osv_url.removesuffix('/query')}/status"
+        with urlopen(Request(address), timeout=10) as answer:  # noqa: S310 the administrator's own address
+            generated = json.loads(answer.read(1 << 20))["generated"]
+        if generated:
+            database["lastUpdate"] = format_time(parse_time(generated, "date of the advisories"))
+    except (OSError, ValueError, KeyError, TypeError, MalformedError):
+        return database
+    return database
+
+
+def _age(database: Mapping[str, str], now: datetime) -> Iterator[Observation]:
+    updated = database.get("lastUpdate")
+    limit = default_policy().advisory_age
+    if updated is None or now - parse_time(updated, "date of the advisories") > limit:
+        yield review(
+            "advisories-old",
+            f"the newest known advisory is of {updated or 'unknown age'}",
+            why="A vulnerability that was published since would not be found",
+            fix=f"Nothing to do for authors; the index should load advisories younger than {limit.days} days",
+        )
 
 
 def _vulnerabilities(report: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
