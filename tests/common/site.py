@@ -38,9 +38,9 @@ class SiteClient:
         assert found, f"{page} has no form"
         return unescape(found[1])
 
-    def post(self, action: str, page: str | None = None, **fields: str) -> httpx.Response:
-        """Fill in the form on ``page`` (``action`` itself unless given) and send it."""
-        return self.http.post(action, data={"csrf_token": self.csrf(page or action), **fields})
+    def post(self, to: str, page: str | None = None, /, **fields: str) -> httpx.Response:
+        """Fill in the form on ``page`` (the path ``to`` itself unless given) and send it."""
+        return self.http.post(to, data={"csrf_token": self.csrf(page or to), **fields})
 
     def sign_up(self, name: str = "ada", password: str = PASSWORD) -> "SiteClient":
         """Create an account and stay signed in."""

@@ -13,6 +13,7 @@ from envcli_web.market.setup import root_fingerprint
 
 LOW_BYTES = 1 << 30
 SECRET_PLACES = ("web/keys", "index/keys", "index/credentials")
+PUBLIC_FOLDER = "public"  # public halves lie among the keys, for everybody to read
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,9 @@ def _secrets(data: Path) -> Iterator[Finding]:
         loose = [
             path
             for path in sorted((data / place).rglob("*"))
-            if path.is_file() and stat.S_IMODE(path.stat().st_mode) & 0o077
+            if path.is_file()
+            and path.parent.name != PUBLIC_FOLDER
+            and stat.S_IMODE(path.stat().st_mode) & 0o077
         ]
         if loose:
             yield Finding(False, f"{loose[0]} can be read by others; run: chmod 600 {loose[0]}")
