@@ -101,7 +101,7 @@ def connect_checked(host: str, port: int, grants: Iterable[NetworkGrant], timeou
     if not fitting:
         raise NotGrantedError(f"network:connect {name}:{port} is not granted")
     addresses = list(_resolve(name, port))
-    allowed = [a for a in addresses if any(_is_allowed(a, name, grant) for grant in fitting)]
+    allowed = [a for a in addresses if any(is_allowed(a, name, grant) for grant in fitting)]
     if addresses and not allowed:
         raise NotGrantedError(
             f"{name} resolves to a private or local address, and only a grant that spells that host covers it"
@@ -111,8 +111,9 @@ def connect_checked(host: str, port: int, grants: Iterable[NetworkGrant], timeou
 
 def _split(text: str) -> tuple[str, str]:
     if text.startswith("["):
-        host, _, rest = text[1:].partition("]")
-        return host, rest.removeprefix(":") if rest else str(_DEFAULT_PORT)
+        host, closing, rest = text[1:].partition("]")
+        has_port = rest.startswith(":")
+        return (host, rest[1:] if has_port else str(_DEFAULT_PORT)) if closing and rest[:1] in ":" else ("", "0")
     if text.count(":") > 1:
         return text, str(_DEFAULT_PORT)
     host, colon, port = text.partition(":")
@@ -148,7 +149,7 @@ def _resolve(name: str, port: int) -> Iterator[Address]:
         yield ipaddress.ip_address(str(address[0]).partition("%")[0])
 
 
-def _is_allowed(address: Address, name: str, grant: NetworkGrant) -> bool:
+def is_allowed(address: Address, name: str, grant: NetworkGrant) -> bool:
     """Return whether ``grant``, which names ``name``, covers this class of address."""
     real = _unwrapped(address)
     if real.is_multicast or real.is_unspecified or (real.is_reserved and not real.is_loopback):
