@@ -92,3 +92,23 @@ def test_it_still_looks_like_the_template(example: Path, tmp_path: Path) -> None
         assert (example / name).read_text() == (fresh / name).read_text()
     kept = set((fresh / "tox.ini").read_text().splitlines())
     assert kept <= set((example / "tox.ini").read_text().splitlines())
+
+
+@pytest.fixture(scope="session")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """This repository's distributions as wheels, which ``ENVCLI_WHEELS`` may name."""
+    folder = tmp_path_factory.mktemp("wheels")
+    for source in ("envcli_host/sdk", "envcli_host/sandbox", "policies", "policies/vetting", "envcli_host"):
+        run(ROOT / source, "build", "--wheel", "--no-isolation", "--outdir", str(folder))
+    return folder
+
+
+@pytest.mark.parametrize("copied", EXAMPLES, ids=lambda path: path.name, indirect=True)
+def test_tox_runs_it_in_an_environment_of_its_own(
+    copied: PluginProject, wheels: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ENVCLI_WHEELS", str(wheels))
+    for name in [name for name in os.environ if name.startswith("TOX_")]:
+        monkeypatch.delenv(name)
+    python = f"py{sys.version_info.major}{sys.version_info.minor}"
+    run(copied.directory, "tox", "run", "-q", "-e", f"{python}-sdklowest")
