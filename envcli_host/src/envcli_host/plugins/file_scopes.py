@@ -41,6 +41,16 @@ class FileScope:
         """Where ``base`` lies."""
         return Path(os.path.realpath(self.base))
 
+    def may_reach(self, folder: Path) -> bool:
+        """Whether something in a real folder, or the folder itself, could be covered."""
+        real = self.real
+        if real.is_relative_to(folder):
+            return True
+        if not folder.is_relative_to(real):
+            return False
+        inner = folder.relative_to(real).parts
+        return not self.pattern or (len(inner) <= len(self.pattern) and _fits(inner, self.pattern))
+
     def covers(self, path: Path) -> bool:
         """Whether an absolute, normal path is within the scope."""
         try:
@@ -49,9 +59,7 @@ class FileScope:
             return False
         if not self.pattern:
             return True
-        return len(parts) == len(self.pattern) and all(
-            fnmatchcase(part, pattern) for part, pattern in zip(parts, self.pattern, strict=True)
-        )
+        return len(parts) == len(self.pattern) and _fits(parts, self.pattern)
 
 
 def file_scopes(
@@ -102,7 +110,7 @@ def open_granted(path: str, mode: str, scopes: Iterable[FileScope], project: Pat
 
 def list_granted(pattern: str, scopes: Iterable[FileScope], project: Path | None) -> Iterator[str]:
     """Files below the readable scopes whose path matches ``pattern``, at most 10,000."""
-    wanted, count = str(_absolute(pattern, project)), 0
+    wanted, count = _absolute(pattern, project).parts, 0
     for scope in scopes:
         if scope.writable:
             continue
@@ -110,7 +118,8 @@ def list_granted(pattern: str, scopes: Iterable[FileScope], project: Path | None
             folders[:] = [name for name in folders if not Path(folder, name).is_symlink()]
             for name in files:
                 path = Path(folder, name)
-                if scope.covers(path) and fnmatchcase(str(path), wanted):
+                fits = len(path.parts) == len(wanted) and _fits(path.parts, wanted)
+                if fits and scope.covers(path) and not path.is_symlink():
                     yield str(path)
                     count += 1
                     if count >= MAX_LISTED:
@@ -121,6 +130,11 @@ def _parse(request: PermissionRequest, project: Path | None) -> FileScope:
     parts = _absolute(request.scope, project).parts
     fixed = next((index for index, part in enumerate(parts) if _WILDCARDS & set(part)), len(parts))
     return FileScope(Path(*parts[:fixed]), parts[fixed:], request.permission is PermissionName.FILE_WRITE)
+
+
+def _fits(parts: tuple[str, ...], patterns: tuple[str, ...]) -> bool:
+    """Whether each part matches the pattern in its place; a wildcard never crosses a folder."""
+    return all(fnmatchcase(part, pattern) for part, pattern in zip(parts, patterns, strict=False))
 
 
 def _absolute(path: str, project: Path | None) -> Path:
@@ -154,13 +168,14 @@ def _verify_reach(
             remedy="Replace the link by a folder, or ask for the folder itself",
         )
     for folder in (*_private(project, paths), *_KERNEL):
-        if _overlap(real, folder):
+        if scope.may_reach(folder):
             raise GrantError(
                 f"{request.permission} {request.scope} reaches {folder}, which no plugin may be granted",
                 remedy="Ask the publisher for a narrower scope",
             )
     for folder in _interpreter():
-        if real == folder or folder.is_relative_to(real) or (scope.writable and real.is_relative_to(folder)):
+        inside = real != folder and real.is_relative_to(folder)
+        if scope.may_reach(folder) and (scope.writable or not inside):
             raise GrantError(
                 f"{request.permission} {request.scope} reaches the interpreter in {folder}",
                 remedy="Ask the publisher for a narrower scope",
@@ -181,10 +196,6 @@ def _interpreter() -> Iterator[Path]:
     yield Path(os.path.realpath(sys.base_prefix))
     yield Path(os.path.realpath(sys.executable)).parent
     yield Path(os.path.realpath(next(iter(envcli_host.__path__))))
-
-
-def _overlap(one: Path, other: Path) -> bool:
-    return one.is_relative_to(other) or other.is_relative_to(one)
 
 
 def _open_without_links(path: Path, flags: int) -> int:
