@@ -335,3 +335,30 @@ def envcli(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Run envcli as a process of its own."""
     command = [sys.executable, "-m", "envcli_host.cli.main", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+
+
+def test_progress_is_shown_at_a_terminal_only(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    from envcli_host.cli.progress import terminal_progress
+
+    assert terminal_progress() is None
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    report = terminal_progress()
+    assert report is not None
+    report("verifying", 0, None)
+    for done in (1, 50, 100):
+        report("a\x1b[2Jb.whl", done, 100)
+    report("c.whl", 7, 7)
+
+    assert "\x1b[2J" not in capsys.readouterr().err
+
+
+def test_a_fresh_clone_has_no_values_and_says_what_to_do(project: Path, capsys: Capture) -> None:
+    for name in ("current", "environments"):
+        path = project / ".envcli" / name
+        path.rename(project / name)
+
+    assert main(["switch"]) == 0
+    assert main(["list"]) == 1
+    assert "Run: envcli switch NAME (none yet)" in capsys.readouterr().err
+    assert main(["switch", "--create", "dev"]) == 0
+    assert main(["list"]) == 0

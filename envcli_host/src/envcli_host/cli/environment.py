@@ -165,7 +165,7 @@ def run_switch(arguments: argparse.Namespace) -> int:
         announce(SWITCHED, {"environment": arguments.name}, project)
         _report(arguments, {"current": arguments.name}, f"current: {arguments.name}")
         return 0
-    names, current = project.environments(), project.current()
+    names, current = project.environments(), project.chosen()
     if arguments.json:
         print_json({"environments": names, "current": current})
     else:

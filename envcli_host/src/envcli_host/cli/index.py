@@ -35,6 +35,7 @@ def add_parser(subparsers: "Subparsers") -> None:
     list_.set_defaults(func=run_list)
     remove = verbs.add_parser("remove", help="trust an index no longer")
     remove.add_argument("name", metavar="NAME")
+    remove.add_argument("--json", action="store_true")
     remove.set_defaults(func=run_remove)
     refresh = verbs.add_parser("refresh", help="fetch and verify the newest trust metadata and takedowns")
     refresh.add_argument("name", nargs="?", metavar="NAME", help="default: all")
@@ -89,7 +90,10 @@ def run_remove(arguments: argparse.Namespace) -> int:
     from envcli_host.marketplace.indexes import remove_index
 
     remove_index(arguments.name, HostPaths.from_environment())
-    print(f"index {arguments.name} is no longer trusted; plugins installed from it will not run")
+    if arguments.json:
+        print_json({"removed": arguments.name})
+    else:
+        print(f"index {arguments.name} is no longer trusted; plugins installed from it will not run")
     return 0
 
 

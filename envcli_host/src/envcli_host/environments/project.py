@@ -156,16 +156,21 @@ class Project:
         Raises:
             EnvironmentStoreError: none is chosen or the chosen one is gone.
         """
-        try:
-            name = decode(read_bounded(self.folder / "current", 1024)).strip()
-        except FileNotFoundError:
-            name = ""
-        if name not in self.environments():
+        name = self.chosen()
+        if name is None:
             raise EnvironmentStoreError(
                 f"no current environment in {self.root}",
                 remedy=f"Run: envcli switch NAME ({self._choices()})",
             )
         return name
+
+    def chosen(self) -> str | None:
+        """Return the name of the current environment, or None where none is chosen or the chosen one is gone."""
+        try:
+            name = decode(read_bounded(self.folder / "current", 1024)).strip()
+        except FileNotFoundError:
+            return None
+        return name if name in self.environments() else None
 
     def switch(self, environment: str) -> None:
         """Make ``environment`` the current one."""
