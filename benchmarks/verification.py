@@ -17,7 +17,7 @@ from envcli_host.marketplace.transport import Transport
 from envcli_host.marketplace.trust import refresh
 from envcli_host.plugins import integrity
 
-from benchmarks.measure import Row, interleaved, plain_environment
+from benchmarks.measure import Row, interleaved
 
 ROUNDS = 15
 TESTS = Path(__file__).resolve().parent.parent / "tests"
@@ -39,10 +39,12 @@ def _release(folder: Path) -> Row:
     try:
         if server.stdout is None:
             raise RuntimeError("the index has no standard output")
-        url, project, version, *wheel = server.stdout.readline().split()
+        url, project, version, filename, sha256 = server.stdout.readline().split()
         os.environ["ENVCLI_HOME"] = str(folder / "home")
         paths = HostPaths.from_environment()
-        (median,) = interleaved(ROUNDS, _verifier(url, project, version, OfferFile(*wheel, url=""), paths))
+        (median,) = interleaved(
+            ROUNDS, _verifier(url, project, version, OfferFile(filename, sha256, url=""), paths)
+        )
     finally:
         server.terminate()
         server.wait()
