@@ -99,7 +99,10 @@ def targets(tmp_path: Path) -> Iterator[Targets]:
     tree = Path(shutil.copytree(PROGRAMS, tmp_path / "tree", ignore=shutil.ignore_patterns("__pycache__")))
     with ExitStack() as stack:
         victim = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", VICTIM], stdout=subprocess.PIPE, text=True, env={"SECRET": MARK}
+            [sys.executable, "-I", "-S", "-c", VICTIM],
+            stdout=subprocess.PIPE,
+            text=True,
+            env={"SECRET": MARK},
         )
         stack.enter_context(victim)
         stack.callback(victim.kill)

@@ -116,7 +116,9 @@ def test_the_scratch_folder_has_a_size(tier: Tier) -> None:
     assert "scratch" in stopped_by or "No space left" in stopped_by
 
 
-def test_what_it_leaves_in_scratch_is_removed(tier: Tier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_it_leaves_in_scratch_is_removed(
+    tier: Tier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     attempt = _misbehave(tier, "nest_folders")
     assert attempt.evidence == "nested"

@@ -104,7 +104,11 @@ def test_a_granted_page_is_fetched_and_audited(tier: Tier, plain: int) -> None:
     attempt = _use(tier, "fetch", {"url": f"http://localhost:{plain}/"}, f"localhost:{plain}")
     assert attempt.evidence == PAGE.decode()
     [asked] = attempt.audit.named("sandbox.asked")
-    assert (asked["ask"], asked["subject"], asked["verdict"]) == ("network.connect", f"localhost:{plain}", "allowed")
+    assert (asked["ask"], asked["subject"], asked["verdict"]) == (
+        "network.connect",
+        f"localhost:{plain}",
+        "allowed",
+    )
 
 
 def test_tls_works_from_end_to_end(tier: Tier, secure: int, certificate: Path) -> None:

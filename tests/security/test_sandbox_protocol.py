@@ -57,5 +57,3 @@ def test_the_host_accepts_no_descriptors() -> None:
 def test_a_flood_of_notices_runs_into_the_time_limit() -> None:
     with _open(Tier.BASE, Recorder()) as sandbox, pytest.raises(SandboxTimeoutError):
         sandbox.call("never-read", {}, timeout=0.5)
-
-

@@ -119,4 +119,3 @@ def attack_unrestricted(program: str, params: Mapping[str, Any], folder: Path, t
     command = [sys.executable, "-c", code, str(tree), f"hostile_{program}", json.dumps(params)]
     done = subprocess.run(command, capture_output=True, check=False, cwd=folder, timeout=30)
     return json.loads(done.stdout) if done.returncode == 0 else None
-

@@ -25,7 +25,9 @@ def evaluate(program: bytes, architecture: int, number: int, arguments: tuple[in
     data = struct.pack("=iIQ6Q", number, architecture, 0, *(arguments + (0,) * 6)[:6])
     accumulator, position = 0, 0
     while True:
-        code, if_true, if_false, operand = struct.unpack_from("=HBBI", program, position * bpf.INSTRUCTION_BYTES)
+        code, if_true, if_false, operand = struct.unpack_from(
+            "=HBBI", program, position * bpf.INSTRUCTION_BYTES
+        )
         position += 1
         if code == bpf.RETURN:
             return int(operand)
@@ -167,7 +169,9 @@ def test_calls_are_narrowed_by_their_arguments(
     assert verdict(name, *arguments, machine=machine) == answer
 
 
-@pytest.mark.parametrize(("abi", "answer"), [(1, bpf.refuse(errno.ENOSYS)), (2, bpf.refuse(errno.ENOSYS)), (3, SAFE)])
+@pytest.mark.parametrize(
+    ("abi", "answer"), [(1, bpf.refuse(errno.ENOSYS)), (2, bpf.refuse(errno.ENOSYS)), (3, SAFE)]
+)
 def test_an_old_landlock_leaves_more_to_the_filter(abi: int, answer: int) -> None:
     assert verdict("openat2", abi=abi) == answer
 

@@ -15,7 +15,11 @@ from envcli_sandbox.protocol import MAX_FDS, MAX_FRAME_BYTES, Channel, encode_fr
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",)))
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats(allow_nan=False, allow_infinity=False) | TEXT,
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | TEXT,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
     max_leaves=20,
 )
@@ -48,7 +52,9 @@ def test_any_bytes_are_an_object_or_an_error(body: bytes) -> None:
 
 
 @given(st.lists(OBJECTS, min_size=1, max_size=5), st.lists(st.integers(1, 40), min_size=1, max_size=8))
-def test_frames_survive_every_way_of_cutting_the_stream(messages: list[dict[str, Any]], cuts: list[int]) -> None:
+def test_frames_survive_every_way_of_cutting_the_stream(
+    messages: list[dict[str, Any]], cuts: list[int]
+) -> None:
     stream = b"".join(map(encode_frame, messages))
     one, other = socket.socketpair()
     sender = threading.Thread(target=_send_in_pieces, args=(one, stream, cuts))

@@ -12,7 +12,7 @@ class Outcome:
     Attributes:
         tier: the tier that was really in force.
         exit_status: exit status of the child, negative signal number when a signal ended it.
-        killed_by: why the host killed it (``"wall"``, ``"scratch"``, ``"protocol"``, ``"audit"``,
+        killed_by: why the host killed it (``"wall"``, ``"scratch"``, ``"protocol"``, ``"audit"``, ``"host"``,
             ``"closed"`` when it did not leave), ``"cpu"`` for that limit, or a signal's name; None for an
             orderly end.
         cpu_seconds: user and system time.

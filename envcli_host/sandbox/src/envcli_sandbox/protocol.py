@@ -19,12 +19,16 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple, NoReturn
 
-from envcli_sandbox.errors import ProtocolError
+from envcli_sandbox.errors import ProtocolError, SandboxError
 
 MAX_FRAME_BYTES = 1 << 20
 MAX_FDS = 4
 _HEADER_BYTES = 4
 _CHUNK_BYTES = 1 << 16
+
+
+class ChannelClosedError(SandboxError):
+    """The other end is gone, so nothing can be sent to it any more."""
 
 
 class Frame(NamedTuple):
@@ -97,12 +101,15 @@ class Channel:
 
         Raises:
             ProtocolError: the message cannot be a frame.
-            OSError: the other end is gone.
+            ChannelClosedError: the other end is gone.
         """
         frame = memoryview(encode_frame({**message, "fds": len(fds)} if fds else message))
-        with self._sending:
-            sent = socket.send_fds(self._socket, [frame], list(fds)) if fds else 0
-            self._socket.sendall(frame[sent:])
+        try:
+            with self._sending:
+                sent = socket.send_fds(self._socket, [frame], list(fds)) if fds else 0
+                self._socket.sendall(frame[sent:])
+        except OSError:
+            raise ChannelClosedError("the other end of the channel is gone") from None
 
     def receive(self) -> Frame | None:
         """Return the next frame, or None at the end of the stream.
@@ -160,7 +167,7 @@ class Channel:
                 return self._socket.recv(_CHUNK_BYTES)
             room = socket.CMSG_SPACE(MAX_FDS * array.array("i").itemsize)
             chunk, ancillary, flags, _ = self._socket.recvmsg(_CHUNK_BYTES, room, socket.MSG_CMSG_CLOEXEC)
-        except ConnectionResetError:
+        except OSError:  # the other end is gone, with or without having read everything
             return b""
         for level, kind, payload in ancillary:
             if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):

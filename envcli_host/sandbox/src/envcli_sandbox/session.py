@@ -25,7 +25,7 @@ from envcli_sandbox.notifications import DeniedCall, Listener
 from envcli_sandbox.outcome import Outcome
 from envcli_sandbox.output import sanitise
 from envcli_sandbox.policy import Policy
-from envcli_sandbox.protocol import Frame
+from envcli_sandbox.protocol import ChannelClosedError, Frame
 from envcli_sandbox.request import SandboxRequest, Tier
 from envcli_sandbox.restrictions.syscalls import load_table
 from envcli_sandbox.supervisor import Supervisor
@@ -94,10 +94,15 @@ class Sandbox:
                         self._raise_ended(method)
                     if self._is_answer(frame):
                         return frame.message["result"]
-            except OSError:
+            except ChannelClosedError:
                 self._raise_ended(method)
             except ProtocolError:
                 self._raise_distrust(method)
+            except SandboxCallError:
+                raise
+            except BaseException:  # the audit or the caller failed in the middle: the child waits in vain
+                self._supervisor.kill("host")
+                raise
 
     @property
     def outcome(self) -> Outcome:
@@ -152,7 +157,7 @@ class Sandbox:
             try:
                 self._child.channel.send(policy)
                 frame = self._child.channel.receive()
-            except (OSError, ProtocolError):
+            except (ChannelClosedError, ProtocolError):
                 frame = None
         self._child.channel.accepts_fds = False
         if frame is None or "ready" not in frame.message:

@@ -35,7 +35,9 @@ RAW = {"garbage", "oversized", "just-too-large"}
 
 def attack(channel: Any) -> None:
     """Answer the host's call by what its method names."""
-    sock = next(thing for thing in gc.get_objects() if isinstance(thing, _socket.socket) and thing.fileno() > 2)
+    sock = next(
+        thing for thing in gc.get_objects() if isinstance(thing, _socket.socket) and thing.fileno() > 2
+    )
     while (call := channel.receive()) is not None:
         if call.method in FRAMES:
             body = FRAMES[call.method]

@@ -55,7 +55,12 @@ def look_up(host: str) -> str:
 def reuse_connection(host: str, port: int, forbidden: int) -> list[str]:
     """Turn the granted connection towards another port in every known way; return the ways that work."""
     granted = socket.create_connection((host, port), 5)
-    address = struct.pack("=H", socket.AF_INET) + struct.pack(">H", forbidden) + socket.inet_aton("127.0.0.1") + bytes(8)
+    address = (
+        struct.pack("=H", socket.AF_INET)
+        + struct.pack(">H", forbidden)
+        + socket.inet_aton("127.0.0.1")
+        + bytes(8)
+    )
     nowhere = bytes(16)
     descriptor, pointer, empty = granted.fileno(), ctypes.c_char_p(address), ctypes.c_char_p(nowhere)
     fast_open = 0x20000000

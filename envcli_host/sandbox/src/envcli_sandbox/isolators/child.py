@@ -126,6 +126,8 @@ class Child:
             OSError: the scratch folder resists removal.
         """
         self.channel.close()
+        self.stdout.close()
+        self.stderr.close()
         for descriptor in (self.information, self._innermost):
             if descriptor is not None:
                 os.close(descriptor)
