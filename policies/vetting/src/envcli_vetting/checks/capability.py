@@ -151,8 +151,10 @@ def _first_of_each(uses: Iterable[Use]) -> Iterator[Use]:
 def _facts(manifest: PluginManifest, seen: CodeFacts) -> dict[str, Any]:
     """The capability predicate."""
     places: dict[str, list[dict[str, Any]]] = {}
-    for use in _first_of_each(seen.uses):
-        places.setdefault(use.permission, []).append({"path": use.path, "line": use.line})
+    for permission, path, line in dict.fromkeys(
+        (use.permission, use.path, use.line) for use in _first_of_each(seen.uses)
+    ):
+        places.setdefault(permission, []).append({"path": path, "line": line})
     return {
         "manifest": manifest.text,
         "manifest_sha256": hashlib.sha256(manifest.text.encode()).hexdigest(),
