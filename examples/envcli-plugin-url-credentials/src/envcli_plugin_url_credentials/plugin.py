@@ -1,10 +1,21 @@
 """Contributes the rules `url-credentials`, which repairs what it finds, and `url-localhost`."""
 
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
-from envcli_sdk import Finding, Fix, Plugin, Secret, Severity, Var, rule
+from envcli_sdk import (
+    Command,
+    EnvironmentValidation,
+    Finding,
+    Fix,
+    Plugin,
+    Result,
+    Secret,
+    Severity,
+    Var,
+    rule,
+)
 
 ADDRESSES = r"_(URL|URI|DSN)$"
 AT_HOME = frozenset({"dev", "development", "local", "test", "testing"})
@@ -13,25 +24,26 @@ AT_HOME = frozenset({"dev", "development", "local", "test", "testing"})
 class UrlCredentials(Plugin):
     """A password inside a URL ends up in logs, and cannot be rotated on its own."""
 
+    def execute(self, command: Command) -> Awaitable[Result] | Result:
+        """Keep the values at hand: a repair must not lose the only copy of a password."""
+        if isinstance(command, EnvironmentValidation):
+            self.values = {var.name: var.value for var in command.variables}
+        return super().execute(command)
+
     @rule("url-credentials", match=ADDRESSES)
     def password_inside(self, var: Var) -> Iterator[Finding]:
-        """Report an embedded password; the repair moves it to a variable that the URL refers to."""
+        """Report an embedded password; once it has a variable of its own, the URL can refer to that."""
         url = parse(var.value)
         if url is None or not url.password or url.password.startswith("${"):
             return
         name = f"{var.name}_PASSWORD"
-        yield Finding(
-            f"{name} is missing: {var.name} holds the password itself",
-            variable=name,
-            severity=Severity.warning,
-            fix=Fix(Secret(url.password), f"keep the password in {name}"),
-        )
-        yield Finding(
-            f"{var.name} embeds a password",
-            variable=var.name,
-            severity=Severity.error,
-            fix=Fix(Secret(with_reference(url, name)), f"refer to {name}"),
-        )
+        if self.values.get(name) == url.password:
+            message = f"{var.name} embeds the password that {name} holds"
+            fix = Fix(Secret(with_reference(url, name)), f"refer to {name}")
+        else:
+            message = f"{var.name} embeds a password; keep it in {name}, then the URL can refer to it"
+            fix = None
+        yield Finding(message, variable=var.name, severity=Severity.error, fix=fix)
 
     @rule("url-localhost", match=ADDRESSES)
     def this_machine(self, var: Var) -> Iterator[Finding]:
