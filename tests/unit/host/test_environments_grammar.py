@@ -1,8 +1,12 @@
 """The .env grammar: dialect, positions of errors, and write-then-read as the identity."""
 
 import contextlib
+import io
+import os
+import subprocess
 
 import pytest
+from dotenv import dotenv_values
 from envcli_host.environments.grammar import Document, GrammarError, decode, format_value, parse_document
 from envcli_host.errors import EnvironmentStoreError
 from hypothesis import example, given, settings
@@ -10,6 +14,8 @@ from hypothesis import strategies as st
 
 NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,12}", fullmatch=True)
 VALUES = st.text(alphabet=st.characters(codec="utf-8"))
+# What single quotes hold: every parser reads it alike.
+SAFE = st.text(alphabet=st.characters(codec="utf-8", exclude_characters="'\\\r\0"), max_size=40)
 AWKWARD = st.text(alphabet="\\'\"`$#{}:-+ \n\r\tAn=()\0\ufeff\u2028é")
 
 
@@ -144,6 +150,21 @@ def test_editing_keeps_everything_else(old: str, new: str) -> None:
 def test_any_text_parses_or_raises_a_grammar_error(text: str) -> None:
     with contextlib.suppress(GrammarError):
         assert parse_document(text).text == text
+
+
+@given(st.dictionaries(NAMES, SAFE, max_size=20))
+@settings(max_examples=25)
+def test_other_parsers_read_what_is_written_here(values: dict[str, str]) -> None:
+    document = Document()
+    for name, value in values.items():
+        document = document.with_value(f"X_{name}", value)
+    wanted = {f"X_{name}": value for name, value in values.items()}
+
+    assert dict(dotenv_values(stream=io.StringIO(document.text), interpolate=False)) == wanted
+    shell = ["bash", "-c", 'set -a; eval "$1"; env -0', "bash", document.text]
+    shown = subprocess.run(shell, capture_output=True, check=True, env={"PATH": os.environ["PATH"]}).stdout
+    read = dict(line.split("=", 1) for line in shown.decode().split("\0") if line.startswith("X_"))
+    assert read == wanted
 
 
 def test_the_last_assignment_of_a_name_is_edited_and_all_are_removed() -> None:

@@ -22,6 +22,11 @@ def add_parser(subparsers: "Subparsers") -> None:
     init.add_argument("--force", action="store_true", help="write config.toml anew; values are kept")
     init.add_argument("--json", action="store_true")
     init.set_defaults(func=run_init)
+    _add_writers(subparsers)
+    _add_readers(subparsers)
+
+
+def _add_writers(subparsers: "Subparsers") -> None:
     set_ = subparsers.add_parser(
         "set",
         help="set variables",
@@ -35,6 +40,9 @@ def add_parser(subparsers: "Subparsers") -> None:
     unset.add_argument("names", nargs="+", metavar="NAME")
     _add_environment(unset)
     unset.set_defaults(func=run_unset)
+
+
+def _add_readers(subparsers: "Subparsers") -> None:
     get = subparsers.add_parser(
         "get",
         help="print one value",
