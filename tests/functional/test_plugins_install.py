@@ -56,7 +56,12 @@ def test_install_then_run(released: Host, capsys: pytest.CaptureFixture[str]) ->
     assert main(["demo", "API_KEY"]) == 0
 
     assert capsys.readouterr().out == "hello key-of-dev-123\n"
-    for fact in ("Example Publisher", "PASSED", "reviewed by alice", "[medium] variable:read dev:API_*: to work"):
+    for fact in (
+        "Example Publisher",
+        "PASSED",
+        "reviewed by alice",
+        "[medium] variable:read dev:API_*: to work",
+    ):
         assert fact in shown
     assert [event["event"] for event in released.events("plugin.installed")] == ["plugin.installed"]
 
@@ -131,7 +136,10 @@ def test_remove_forgets_everything(released: Host) -> None:
 def test_a_needed_plugin_is_installed_first_with_grants_of_its_own(host: Host) -> None:
     base = manifest(("api:call", "environments.names"), name="base", plugin_id="base")
     host.release(
-        "from envcli_sdk import Plugin\nclass Demo(Plugin): ...\n", base, name="envcli-plugin-base", plugin_id="base"
+        "from envcli_sdk import Plugin\nclass Demo(Plugin): ...\n",
+        base,
+        name="envcli-plugin-base",
+        plugin_id="base",
     )
     host.release(CODE, TEXT, requires=("envcli-plugin-base",))
 

@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Callable
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -11,12 +11,30 @@ if TYPE_CHECKING:
 RISKS = ("low", "medium", "high", "critical")
 
 
+class VerbParser(argparse.ArgumentParser):
+    """A parser that can take words before and behind options alike, where ``takes_words_anywhere`` is set."""
+
+    takes_words_anywhere = False
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse; argparse's intermixed mode calls this again, in the usual mode."""
+        if not self.takes_words_anywhere:
+            return super().parse_known_args(args, namespace)
+        self.takes_words_anywhere = False
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self.takes_words_anywhere = True
+
+
 def add_parser(subparsers: "Subparsers") -> None:
     """Add the group and its verbs."""
     from envcli_host.cli import plugin_catalog, workshop
 
     parser = subparsers.add_parser("plugin", help="find, install, inspect and develop plugins")
-    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    verbs: Subparsers = parser.add_subparsers(
+        dest="verb", metavar="VERB", required=True, parser_class=VerbParser
+    )
     plugin_catalog.add_verbs(verbs)
     _add_install(verbs)
     _add_manage(verbs)
@@ -100,6 +118,8 @@ def _verb(
     parser = verbs.add_parser(name, help=text, description=text, aliases=aliases or [])
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(func=_lazily(target))
+    if isinstance(parser, VerbParser):
+        parser.takes_words_anywhere = True
     return parser
 
 
