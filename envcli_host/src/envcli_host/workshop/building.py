@@ -3,8 +3,10 @@
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -172,17 +174,20 @@ def _run_frontend(project: PluginProject, epoch: int, *, isolated: bool) -> None
     except subprocess.TimeoutExpired as error:
         raise BuildError(f"the build took longer than {BUILD_SECONDS} s") from error
     if done.returncode != 0:
-        lines = (done.stdout + done.stderr).strip().splitlines()
-        last = next((line for line in reversed(lines) if line.strip()), "no output")
         raise BuildError(
-            f"building {project.name} failed: {last}",
+            f"building {project.name} failed: {_cause(done.stdout + done.stderr)}",
             remedy=f"See the whole output with: python -m build {project.directory}",
         )
 
 
-def _backend(project: PluginProject) -> tuple[str, ...]:
-    import tomllib
+def _cause(output: str) -> str:
+    """The exception that ended the backend, or else the last line there is."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    raised = [line for line in lines if re.match(r"[A-Za-z_.]*(?:Error|Exception)\b", line)]
+    return (raised or lines or ["no output"])[-1]
 
+
+def _backend(project: PluginProject) -> tuple[str, ...]:
     document: dict[str, Any] = tomllib.loads(
         (project.directory / "pyproject.toml").read_text(encoding="utf-8")
     )
