@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 def run_install(arguments: argparse.Namespace) -> int:
     """Verify, ask, install."""
-    from envcli_host.plugins.lifecycle import install, parse_spec
+    from envcli_host.plugins.lifecycle import install
+    from envcli_host.plugins.planning import parse_spec
 
     name, version = parse_spec(arguments.plugin)
     report = install(

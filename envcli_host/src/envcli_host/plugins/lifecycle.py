@@ -1,40 +1,31 @@
 """Installing, updating and removing plugins: verified first, agreed to, then all at once or not at all."""
 
-import hashlib
-import re
 import sys
 import tempfile
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from envcli_policy.security_policy import default_policy
-from envcli_sdk.errors import ManifestError
-from envcli_sdk.manifest import PluginManifest, parse_manifest
-from envcli_sdk.permissions import PermissionName, PermissionRequest
+from envcli_sdk.manifest import PluginManifest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from packaging.version import Version
 
-from envcli_host import __version__
 from envcli_host.audit import AuditLog
 from envcli_host.config import HostPaths
-from envcli_host.errors import ConfigError, EnvcliError
+from envcli_host.errors import ConfigError
 from envcli_host.files import PRIVATE_DIRECTORY
-from envcli_host.marketplace.model import Offer, Progress
+from envcli_host.marketplace.model import Progress
 from envcli_host.plugins import consent, instances
 from envcli_host.plugins.access import ProjectAccess
 from envcli_host.plugins.errors import ConsentError, InstallError
-from envcli_host.plugins.grants import UNCONFINED, GrantBook, PluginGrants, compare, granted_now, scope_of
+from envcli_host.plugins.grants import GrantBook, PluginGrants, compare, granted_now, scope_of
 from envcli_host.plugins.instances import InstanceConfig
 from envcli_host.plugins.journal import change
+from envcli_host.plugins.planning import Planned, is_installed, plan_install, verify_fit, verify_names_free
 from envcli_host.plugins.registry import Origin, Record, Registry
 from envcli_host.plugins.store import PinnedWheel, StagedRelease, commit, discard, stage
 from envcli_host.plugins.vault import key_file
-
-MAX_DEPENDENCIES = 32
-_SPEC = re.compile(r"([A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?)(?:==([A-Za-z0-9.+!_-]{1,64}))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +39,6 @@ class InstallReport:
 
     installed: tuple[Record, ...]
     notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class _Planned:
-    offer: Offer
-    manifest: PluginManifest
-
-    @property
-    def manifest_sha256(self) -> str:
-        return hashlib.sha256(self.offer.manifest_text.encode()).hexdigest()
 
 
 def install(
@@ -87,15 +68,15 @@ def install(
         EnvcliError: anything failed; nothing was changed.
     """
     registry = Registry.load(paths)
-    plans = _plan(name, version, paths, registry, progress, index_name)
-    wanted = [plan for plan in plans if reinstall or not _is_installed(plan.offer, registry)]
+    plans = plan_install(name, version, paths, registry, progress, index_name)
+    wanted = [plan for plan in plans if reinstall or not is_installed(plan.offer, registry)]
     if not wanted:
         found = plans[-1].offer
         return InstallReport((), (f"{found.project} {found.version} is installed already",))
     book = GrantBook.load(paths)
     configs = [default_config(plan.manifest, project, paths) for plan in wanted]
     for plan, config in zip(wanted, configs, strict=True):
-        _verify_fit(plan, registry)
+        verify_fit(plan, registry)
         _ask(plan, book.get(plan.offer.project), config, answers, paths)
     return _install_all(wanted, configs, paths, progress)
 
@@ -144,92 +125,8 @@ def remove(name: str, paths: HostPaths) -> Record:
     return record
 
 
-def _plan(
-    name: str,
-    version: str | None,
-    paths: HostPaths,
-    registry: Registry,
-    progress: Progress | None,
-    index_name: str | None,
-) -> list[_Planned]:
-    """Offers of the plugin and of every plugin it needs, dependencies first."""
-    from envcli_host.marketplace.offers import find_offer
-
-    plans: dict[str, _Planned] = {}
-
-    def visit(project: str, wanted: str | None, trail: tuple[str, ...]) -> None:
-        if project in trail or len(plans) >= MAX_DEPENDENCIES:
-            raise InstallError(
-                f"the dependencies of {name} form a circle or are more than {MAX_DEPENDENCIES}"
-            )
-        offer = find_offer(project, wanted, paths, progress, index_name=index_name)
-        for text in offer.plugin_dependencies:
-            needed = Requirement(text)
-            key = canonicalize_name(needed.name)
-            if key not in plans and not _satisfied(needed, registry.get(key)):
-                visit(key, _exact(needed), (*trail, project))
-                _verify_satisfied(needed, plans[key].offer)
-        plans[project] = _Planned(offer, _parse(offer))
-
-    visit(canonicalize_name(name), version, ())
-    return list(plans.values())
-
-
-def _parse(offer: Offer) -> PluginManifest:
-    try:
-        return parse_manifest(offer.manifest_text)
-    except ManifestError as error:
-        raise InstallError(
-            f"{offer.project} {offer.version}: {error}", remedy="A newer envcli may read it"
-        ) from error
-
-
-def _verify_fit(plan: _Planned, registry: Registry) -> None:
-    """The host is new enough, can confine what is asked for, and no name is taken."""
-    from envcli_host.cli.main import COMMANDS
-
-    offer, manifest = plan.offer, plan.manifest
-    if Version(__version__) < Version(manifest.minimum_host_version):
-        raise InstallError(
-            f"{offer.project} {offer.version} needs envcli {manifest.minimum_host_version}, this is {__version__}",
-            remedy="Update envcli-host, or choose an older version",
-        )
-    verify_confinable(manifest.permissions, offer.project)
-    for item in manifest.contributes:
-        if item.kind in {"command", "workflow", "report"} and item.name in COMMANDS:
-            raise InstallError(
-                f"{offer.project} contributes {item.name!r}, which is a command of envcli itself"
-            )
-    verify_names_free(offer.project, manifest, registry)
-
-
-def verify_confinable(requests: Iterable[PermissionRequest], project: str) -> None:
-    """Raise InstallError for permissions that this host cannot enforce and therefore never grants."""
-    for request in requests:
-        if PermissionName(request.permission) in UNCONFINED:
-            raise InstallError(
-                f"{project} asks for {request.permission} {request.scope}, which this host never grants",
-                remedy="Choose another plugin",
-            )
-
-
-def verify_names_free(project: str, manifest: PluginManifest, registry: Registry) -> None:
-    """Raise InstallError where another installed plugin has the same id, scheme, command or rule."""
-    for record in registry:
-        if record.project == project:
-            continue
-        taken = {(kind, name) for kind, name, _ in record.contributes if kind != "event"}
-        clash = [f"{c.kind} {c.name}" for c in manifest.contributes if (str(c.kind), c.name) in taken]
-        if record.id == manifest.id or clash:
-            what = clash[0] if clash else f"id {manifest.id}"
-            raise InstallError(
-                f"{what} of {project} is taken by {record.project}",
-                remedy=f"Run: envcli plugin remove {record.project}",
-            )
-
-
 def _ask(
-    plan: _Planned,
+    plan: Planned,
     before: PluginGrants | None,
     config: InstanceConfig | None,
     answers: consent.Answers,
@@ -281,7 +178,7 @@ def ask_audited(question: consent.Question, answers: consent.Answers, audit: Aud
 
 
 def _install_all(
-    plans: list[_Planned], configs: list[InstanceConfig | None], paths: HostPaths, progress: Progress | None
+    plans: list[Planned], configs: list[InstanceConfig | None], paths: HostPaths, progress: Progress | None
 ) -> InstallReport:
     from envcli_host.marketplace.receipts import post_receipt
 
@@ -304,7 +201,7 @@ def _install_all(
     return InstallReport(tuple(records), tuple(post_receipt(plan.offer, paths) for plan in plans))
 
 
-def _download(plan: _Planned, paths: HostPaths, progress: Progress | None) -> StagedRelease:
+def _download(plan: Planned, paths: HostPaths, progress: Progress | None) -> StagedRelease:
     from envcli_host.marketplace.offers import download_offer
 
     offer = plan.offer
@@ -321,7 +218,7 @@ def _download(plan: _Planned, paths: HostPaths, progress: Progress | None) -> St
     return release
 
 
-def _record(plan: _Planned, release: StagedRelease) -> Record:
+def _record(plan: Planned, release: StagedRelease) -> Record:
     offer, manifest = plan.offer, plan.manifest
     return Record(
         project=offer.project,
@@ -349,7 +246,7 @@ def _record(plan: _Planned, release: StagedRelease) -> Record:
 
 
 def _commit_all(
-    plans: list[_Planned],
+    plans: list[Planned],
     configs: list[InstanceConfig | None],
     records: list[Record],
     staged: list[StagedRelease],
@@ -369,41 +266,3 @@ def _commit_all(
         book.save(paths)
         registry.save(paths)
     return replaced
-
-
-def _is_installed(offer: Offer, registry: Registry) -> bool:
-    record = registry.get(offer.project)
-    return (
-        record is not None
-        and record.origin is Origin.INDEX
-        and (record.version, record.wheel_sha256) == (offer.version, offer.wheel.sha256)
-    )
-
-
-def _satisfied(needed: Requirement, record: Record | None) -> bool:
-    return record is not None and needed.specifier.contains(record.version, prereleases=True)
-
-
-def _verify_satisfied(needed: Requirement, offer: Offer) -> None:
-    if not needed.specifier.contains(offer.version, prereleases=True):
-        raise InstallError(
-            f"{needed} is required, and the index offers {offer.version}",
-            remedy="Install that version by hand first",
-        )
-
-
-def _exact(needed: Requirement) -> str | None:
-    pins = [item.version for item in needed.specifier if item.operator == "=="]
-    return pins[0] if len(pins) == 1 and "*" not in pins[0] else None
-
-
-def parse_spec(text: str) -> tuple[str, str | None]:
-    """Read ``name`` or ``name==version``.
-
-    Raises:
-        EnvcliError: it is something else.
-    """
-    found = _SPEC.fullmatch(text)
-    if not found:
-        raise EnvcliError(f"{text[:80]!r} names no plugin", remedy="Write NAME or NAME==VERSION")
-    return canonicalize_name(found[1]), found[2]

@@ -8,7 +8,7 @@ from envcli_sdk.manifest import PluginManifest, parse_manifest
 from envcli_host.audit import AuditLog
 from envcli_host.config import HostPaths
 from envcli_host.files import read_bounded
-from envcli_host.plugins import consent, lifecycle, linked, runtime
+from envcli_host.plugins import consent, lifecycle, linked, planning, runtime
 from envcli_host.plugins.access import ProjectAccess
 from envcli_host.plugins.errors import GrantError, InstallError
 from envcli_host.plugins.grants import (
@@ -121,8 +121,8 @@ def link(
             remedy=f"Run: envcli plugin remove {record.project}",
         )
     manifest, digest = read_manifest(record, paths)
-    lifecycle.verify_confinable(manifest.permissions, record.project)
-    lifecycle.verify_names_free(record.project, manifest, registry)
+    planning.verify_confinable(manifest.permissions, record.project)
+    planning.verify_names_free(record.project, manifest, registry)
     config = lifecycle.default_config(manifest, project, paths)
     before = GrantBook.load(paths).get(record.project)
     _ask(record, manifest, config, before, paths, answers)
