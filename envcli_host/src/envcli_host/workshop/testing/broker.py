@@ -101,6 +101,10 @@ class RecordingBroker:
         """Keep log lines."""
         self._inner.notice(kind, payload)
 
+    def readable(self, environment: str, name: str) -> bool:
+        """Whether ``variable:read`` covers a variable."""
+        return self._inner.readable(environment, name)
+
     def allows_connection(self, host: str, port: int) -> bool:
         """Whether a network grant names ``host`` and ``port``."""
         return any(grant.is_for(host, port) for grant in self._hosts)

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from envcli_sandbox import Mount, NullAudit, SandboxCallError, SandboxRequest, open_sandbox
 from envcli_sdk import (
     Command,
+    EnvironmentValidation,
     Event,
     PermissionName,
     PermissionRequest,
@@ -73,7 +75,13 @@ class PluginUnderTest:
         return self._broker.log
 
     def execute(self, command: Command) -> Result:
-        """Carry out a command; errors of the SDK arrive as what they are, others as `PluginError`."""
+        """Carry out a command; errors of the SDK arrive as what they are, others as `PluginError`.
+
+        As in the host, the variables of an `EnvironmentValidation` are reduced to those that may be read.
+        """
+        if isinstance(command, EnvironmentValidation):
+            readable = (v for v in command.variables if self._broker.readable(v.environment, v.name))
+            command = replace(command, variables=tuple(readable))
         return result_from_wire(self._call("execute", {"command": command_to_wire(command)}), command)
 
     def handle_event(self, event: Event) -> None:
