@@ -112,10 +112,9 @@ def connect_checked(host: str, port: int, grants: Iterable[NetworkGrant], timeou
 def _split(text: str) -> tuple[str, str]:
     if text.startswith("["):
         host, closing, rest = text[1:].partition("]")
-        has_port = rest.startswith(":")
-        return (
-            (host, rest[1:] if has_port else str(_DEFAULT_PORT)) if closing and rest[:1] in ":" else ("", "0")
-        )
+        if not closing or not (rest == "" or rest.startswith(":")):
+            return "", ""
+        return host, rest[1:] if rest else str(_DEFAULT_PORT)
     if text.count(":") > 1:
         return text, str(_DEFAULT_PORT)
     host, colon, port = text.partition(":")

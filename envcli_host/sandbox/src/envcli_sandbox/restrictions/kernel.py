@@ -2,24 +2,26 @@
 
 import ctypes
 import os
-from typing import Any
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
-_LIBC.syscall.restype = ctypes.c_long
+_MOST_ARGUMENTS = 6
+_SYSCALL = _LIBC.syscall
+_SYSCALL.restype = ctypes.c_long
+_SYSCALL.argtypes = (ctypes.c_long,) * (1 + _MOST_ARGUMENTS)
+_PADDING = (0,) * _MOST_ARGUMENTS
 
 
-def syscall(number: int, *arguments: Any) -> int:
+def syscall(number: int, *arguments: int) -> int:
     """Make a system call and return its result.
 
     Args:
         number: from :func:`envcli_sandbox.restrictions.syscalls.load_table`.
-        arguments: integers or ctypes pointers.
+        arguments: up to six integers, pointers as addresses.
 
     Raises:
         OSError: the kernel refused.
     """
-    words = [ctypes.c_long(word) if isinstance(word, int) else word for word in arguments]
-    result: int = _LIBC.syscall(ctypes.c_long(number), *words)
+    result: int = _SYSCALL(number, *arguments, *_PADDING[len(arguments) :])
     if result < 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))

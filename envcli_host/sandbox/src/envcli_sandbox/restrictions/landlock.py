@@ -9,7 +9,6 @@ import os
 import stat
 import struct
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 
 from envcli_sandbox.restrictions.kernel import syscall
 from envcli_sandbox.restrictions.syscalls import SyscallTable
@@ -39,6 +38,13 @@ _ALL_TCP = 0b11  # bind and connect
 _ALL_SCOPES = 0b11  # abstract unix sockets and signals
 _RULE_PATH_BENEATH = 1
 _CREATE_VERSION = 1
+
+
+class _Rule(ctypes.Structure):
+    """``struct landlock_path_beneath_attr``, which the kernel wants without padding."""
+
+    _pack_ = 1
+    _fields_ = (("rights", ctypes.c_uint64), ("beneath", ctypes.c_int32))
 
 
 def landlock_abi(table: SyscallTable) -> int:
@@ -94,19 +100,19 @@ def _create_ruleset(table: SyscallTable, abi: int, handled: int) -> int:
         words.append(_ALL_SCOPES)
     attributes = struct.pack(f"={len(words)}Q", *words)
     buffer = ctypes.create_string_buffer(attributes, len(attributes))
-    return syscall(table.numbers["landlock_create_ruleset"], ctypes.byref(buffer), len(attributes), 0)
+    return syscall(table.numbers["landlock_create_ruleset"], ctypes.addressof(buffer), len(attributes), 0)
 
 
 def _without(path: str, closed: frozenset[str]) -> Iterator[str]:
     """Yield ``path``, or its parts when something below it stays closed: Landlock knows no exceptions."""
-    if _is_closed(os.path.realpath(path), closed):
-        return
     if not any(folder.startswith(f"{path}/") for folder in closed):
         yield path
         return
     with os.scandir(path) as entries:
         for entry in entries:
-            yield from _without(entry.path, closed)
+            target = os.path.realpath(entry.path) if entry.is_symlink() else entry.path
+            if not _is_closed(target, closed):
+                yield from _without(entry.path, closed)
 
 
 def _is_closed(path: str, closed: frozenset[str]) -> bool:
@@ -114,12 +120,15 @@ def _is_closed(path: str, closed: frozenset[str]) -> bool:
 
 
 def _add_rule(table: SyscallTable, ruleset: int, path: str, rights: int) -> None:
-    with suppress(FileNotFoundError):  # what is not there needs no right
+    try:
         beneath = os.open(path, os.O_PATH | os.O_CLOEXEC)
-        try:
-            if not stat.S_ISDIR(os.fstat(beneath).st_mode):
-                rights &= _ON_FILES
-            rule = ctypes.create_string_buffer(struct.pack("=Qi", rights, beneath), 12)
-            syscall(table.numbers["landlock_add_rule"], ruleset, _RULE_PATH_BENEATH, ctypes.byref(rule), 0)
-        finally:
-            os.close(beneath)
+    except FileNotFoundError:  # what is not there needs no right
+        return
+    try:
+        if not stat.S_ISDIR(os.fstat(beneath).st_mode):
+            rights &= _ON_FILES
+        rule = _Rule(rights, beneath)
+        number, address = table.numbers["landlock_add_rule"], ctypes.addressof(rule)
+        syscall(number, ruleset, _RULE_PATH_BENEATH, address, 0)
+    finally:
+        os.close(beneath)

@@ -33,7 +33,7 @@ def drop_capabilities(table: SyscallTable) -> None:
     prctl(_CAP_AMBIENT, _CAP_AMBIENT_CLEAR_ALL)
     header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
     nothing = (ctypes.c_uint32 * 6)()
-    syscall(table.numbers["capset"], ctypes.byref(header), ctypes.byref(nothing))
+    syscall(table.numbers["capset"], ctypes.addressof(header), ctypes.addressof(nothing))
 
 
 def hide_memory() -> None:

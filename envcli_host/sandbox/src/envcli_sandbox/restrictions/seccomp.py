@@ -123,7 +123,7 @@ def install_filter(table: SyscallTable, program: bytes, *, listen: bool) -> int 
     buffer = ctypes.create_string_buffer(program, len(program))
     described = Program(len(program) // bpf.INSTRUCTION_BYTES, ctypes.addressof(buffer))
     flags = _NEW_LISTENER if listen else 0
-    result = syscall(table.numbers["seccomp"], _SET_MODE_FILTER, flags, ctypes.byref(described))
+    result = syscall(table.numbers["seccomp"], _SET_MODE_FILTER, flags, ctypes.addressof(described))
     return result if listen else None
 
 
@@ -200,7 +200,7 @@ def has_filters(table: SyscallTable) -> bool:
     """Return whether the kernel offers filters, without installing one."""
     action = ctypes.c_uint32(bpf.ERRNO)
     try:
-        syscall(table.numbers["seccomp"], _GET_ACTION_AVAILABLE, 0, ctypes.byref(action))
+        syscall(table.numbers["seccomp"], _GET_ACTION_AVAILABLE, 0, ctypes.addressof(action))
     except OSError:
         return False
     return True
