@@ -1,11 +1,15 @@
 """The catalog: following the index, searching, a plugin's page, reviews, and the JSON interface."""
 
+import base64
+import hashlib
+import json
 import time
 
 import httpx
 import pytest
 from common.public_tree import digest_of, release
 from common.site import Site, SiteClient
+from envcli_policy.statements import CAPABILITY
 from envcli_web.catalog.index_client import IndexUnusableError
 from envcli_web.jobs.worker import Worker
 
@@ -257,6 +261,35 @@ def test_the_publisher_cannot_review_itself(site: Site, browser: SiteClient) -> 
     assert "cannot review their own plugin" in answer.text
 
 
+def capability_statement(site: Site, **predicate: object) -> dict[str, object]:
+    """Publish a capability statement and return its line in the list of statements."""
+    body = {"predicateType": CAPABILITY, "predicate": predicate}
+    payload = base64.b64encode(json.dumps(body).encode()).decode()
+    raw = site.tree.put(f"statements/{NAME}/1.0/capability.dsse.json", {"payload": payload, "signatures": []})
+    return {
+        "name": "capability",
+        "predicateType": CAPABILITY,
+        "sha256": hashlib.sha256(raw).hexdigest(),
+        "url": "x",
+    }
+
+
+def test_a_capability_statement_is_shown_only_if_it_is_the_listed_one(
+    site: Site, browser: SiteClient
+) -> None:
+    seen = [{"permission": "file:read", "evidence": [{"path": "evil.py", "line": 7}]}]
+    line = capability_statement(site, observed=seen, undeclared=["file:read"], unused=["process:spawn"])
+    site.tree.put(f"vetting/{NAME}/1.0.json", {"state": "needs-human", "statements": [line]})
+    page = browser.get(f"/vetting/{NAME}/1.0").text
+    assert "evil.py:7" in page
+    assert "does not ask for: file:read" in page
+    assert "not seen to need: process:spawn" in page
+    capability_statement(site, observed=[], undeclared=[], unused=[])
+    answer = browser.get(f"/vetting/{NAME}/1.0")
+    assert answer.status_code == 502
+    assert "missing or was replaced" in answer.text
+
+
 def test_the_reviewer_sees_the_evidence_and_the_command(site: Site, browser: SiteClient) -> None:
     evidence = {
         "project": NAME,
@@ -267,7 +300,7 @@ def test_the_reviewer_sees_the_evidence_and_the_command(site: Site, browser: Sit
         "manifest": {"permissions": [{"permission": "process:spawn", "scope": "git", "reason": "to commit"}]},
         "statements": [],
         "observations": [
-            {"rule": "low-one", "severity": "low", "why": "a"},
+            {"rule": "low-one", "severity": "note", "why": "a"},
             {
                 "rule": "bandit-B602",
                 "severity": "high",

@@ -159,9 +159,10 @@ class IndexClient:
         """Return the evidence about one release, None where there is none."""
         return self._json(f"vetting/{checked_name(name)}/{quote(version, safe='')}.json")
 
-    def statements(self, name: str, version: str) -> Any:
-        """Return the list of signed statements about one release, None where there is none."""
-        return self._json(f"statements/{checked_name(name)}/{quote(version, safe='')}/index.json")
+    def statement(self, name: str, version: str, label: str) -> bytes | None:
+        """Return one signed statement about a release by its short name, None where there is none."""
+        path = f"statements/{checked_name(name)}/{quote(version, safe='')}/{checked_name(label)}.dsse.json"
+        return self._bytes(path)
 
 
 def checked_name(name: object) -> str:

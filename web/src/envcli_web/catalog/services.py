@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from envcli_policy.permissions import RiskTier
@@ -19,9 +19,11 @@ from envcli_web.catalog.permissions import (
     permission_lines,
 )
 from envcli_web.catalog.records import is_installable, parse_time, releases_of
+from envcli_web.database import now
 from envcli_web.errors import NotFoundError
 
 PAGE_SIZE = 20
+NEW_AGE = timedelta(days=30)
 MAX_PAGE = 500
 SORTS = {
     "downloads": (Project.downloads_30.desc(), Project.name),
@@ -78,10 +80,15 @@ class PluginPage:
     is_installable: bool
 
     @property
-    def first_file(self) -> dict[str, Any] | None:
-        """The wheel, for links to its provenance."""
-        files = self.release.get("files") or []
-        return files[0] if files else None
+    def verdict_time(self) -> datetime | None:
+        """When the verdict was signed."""
+        return parse_time(self.verdict.get("time"))
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the plugin appeared only lately, so that few people have looked at it."""
+        first = self.project.first_upload
+        return first is not None and now() - first < NEW_AGE
 
 
 def _filtered(query: Select[tuple[Project]], plugin_type: str, category: str) -> Select[tuple[Project]]:

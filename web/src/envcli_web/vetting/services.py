@@ -1,17 +1,21 @@
 """Reading the evidence about releases from the index."""
 
+import base64
+import hashlib
+import json
 import shlex
 from dataclasses import dataclass
 from typing import Any
 
+from envcli_policy.statements import CAPABILITY
 from flask import current_app
 
-from envcli_web.catalog.index_client import IndexClient
+from envcli_web.catalog.index_client import IndexClient, IndexUnusableError
 from envcli_web.catalog.permissions import PermissionLine, permission_lines
 from envcli_web.config import WebConfig
 from envcli_web.errors import NotFoundError
 
-SEVERITIES = ("critical", "high", "medium", "low", "info")
+SEVERITIES = ("error", "review", "warning", "note")
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,25 @@ def decide_command(project: str, version: str, verdict: str) -> str:
     return f"{shlex.join(parts)} --reason 'why'"
 
 
+def _capability(
+    client: IndexClient, project: str, version: str, statements: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """Return what the newest capability statement says; hosts and the gate verify its signature, this page shows it."""
+    listed = [item for item in statements if item.get("predicateType") == CAPABILITY]
+    if not listed:
+        return {}
+    raw = client.statement(project, version, str(listed[-1].get("name")))
+    if raw is None or hashlib.sha256(raw).hexdigest() != listed[-1].get("sha256"):
+        raise IndexUnusableError(
+            f"The capability statement of {project} {version} is missing or was replaced"
+        )
+    try:
+        predicate = json.loads(base64.b64decode(json.loads(raw)["payload"], validate=True))["predicate"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise IndexUnusableError(f"The capability statement of {project} {version} is garbled") from error
+    return predicate if isinstance(predicate, dict) else {}
+
+
 def read_evidence(project: str, version: str) -> Evidence:
     """Return the evidence about one release.
 
@@ -89,12 +112,12 @@ def read_evidence(project: str, version: str) -> Evidence:
     """
     with _client() as client:
         found = client.vetting(project, version)
-        listed = client.statements(project, version)
-    if not isinstance(found, dict):
-        raise NotFoundError(f"The index has no evidence about {project} {version}")
+        if not isinstance(found, dict):
+            raise NotFoundError(f"The index has no evidence about {project} {version}")
+        statements = _dicts(found.get("statements"))
+        capability = _capability(client, project, version, statements)
     manifest = found.get("manifest")
     observations = _dicts(found.get("observations"))
-    statements = found.get("statements") or (listed.get("statements") if isinstance(listed, dict) else None)
     return Evidence(
         project=project,
         version=version,
@@ -102,9 +125,9 @@ def read_evidence(project: str, version: str) -> Evidence:
         release=found,
         observations=sorted(observations, key=_severity),
         permissions=permission_lines(manifest if isinstance(manifest, dict) else {}),
-        capability=found["capability"] if isinstance(found.get("capability"), dict) else {},
+        capability=capability,
         files=_dicts(found.get("files")),
-        statements=_dicts(statements),
+        statements=statements,
         approve=decide_command(project, version, "--approve"),
         reject=decide_command(project, version, "--reject"),
     )
