@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -220,6 +220,14 @@ class IndexServer:
             time.sleep(0.05)
         return found
 
+    def wait_for(self, condition: Callable[[], object]) -> None:
+        """Wait until something holds; the gate publishes a moment after it decided."""
+        deadline = time.monotonic() + WAIT_SECONDS
+        while not condition():
+            if time.monotonic() > deadline:
+                pytest.fail(f"waited in vain:\n{self.log('gate')[-3000:]}")
+            time.sleep(0.05)
+
     def wait_page(self, plugin: Plugin) -> dict[str, Any]:
         """Wait until the simple page lists a file, and return its entry."""
         deadline = time.monotonic() + WAIT_SECONDS
@@ -267,7 +275,9 @@ class IndexServer:
             queue.enqueue(connection, "gate", {"release": release.id}, f"release-{release.id}")
 
     def decide(self, plugin: Plugin, *, approve: bool = True, reason: str = "looks right") -> str:
-        """Sign and send a reviewer's decision."""
+        """Sign and send a reviewer's decision, once the evidence is published."""
+        record = f"/vetting/{plugin.project}/{plugin.version}.json"
+        self.wait_for(lambda: (self.get_json(record) or {}).get("state") == "needs-human")
         wanted = f"{plugin.project}=={plugin.version}"
         return decide(
             self.config.public_url, self.reviewer_key, wanted, approve=approve, reason=reason, rules=[]
@@ -282,6 +292,10 @@ class IndexServer:
         self.decide(plugin)
         self.wait_state(plugin, "released")
         return self.wait_page(plugin)
+
+    def wait_event(self, kind: str, subject: str) -> None:
+        """Wait until the feed tells something."""
+        self.wait_for(lambda: any((one["type"], one["subject"]) == (kind, subject) for one in self.events()))
 
     def events(self) -> list[dict[str, Any]]:
         """Return the feed's events, oldest first."""

@@ -131,6 +131,7 @@ def test_every_transition_is_a_signed_statement_in_the_chained_feed(index_server
     plugin = plugin_wheel()
     index_server.publish(plugin)
     subject = f"{plugin.project}=={plugin.version}"
+    index_server.wait_event("release.promoted/1", subject)
     mine = [event for event in index_server.events() if event["subject"] == subject]
     assert [event["type"] for event in mine] == [
         "release.checking/1",
@@ -150,7 +151,9 @@ def test_every_transition_is_a_signed_statement_in_the_chained_feed(index_server
 
 
 def test_feed_is_a_hash_chain(index_server: IndexServer) -> None:
-    index_server.publish(plugin_wheel())
+    plugin = plugin_wheel()
+    index_server.publish(plugin)
+    index_server.wait_event("release.promoted/1", f"{plugin.project}=={plugin.version}")
     head = index_server.get_json("/feed/head.json")
     assert head is not None
     previous = "0" * 64
@@ -198,10 +201,7 @@ def test_takedown_of_a_version_deletes_its_files_everywhere(index_server: IndexS
     assert (mine["versions"], mine["sha256"], mine["severity"]) == (["1.0"], [bad.sha256], "critical")
     record = json.loads(targets(index_server, f"releases/{bad.project}/1.0.json"))
     assert record["state"] == "quarantined"
-    assert any(
-        event["type"] == "takedown.published/1" and event["subject"] == bad.project
-        for event in index_server.events()
-    )
+    index_server.wait_event("takedown.published/1", bad.project)
 
 
 def test_takedown_of_a_project_quarantines_it_and_refuses_new_versions(index_server: IndexServer) -> None:

@@ -77,7 +77,7 @@ def _initialise_devpi(folder: Path) -> None:
 
     if not (folder / ".nodeinfo").exists():
         # nobody logs in as root: devpi's login is closed, and this password is kept nowhere
-        password = secrets.token_urlsafe(32)
+        password = secrets.token_hex(32)
         code = init(  # type: ignore[no-untyped-call]
             argv=["devpi-init", "--serverdir", str(folder), "--no-root-pypi", "--root-passwd", password]
         )

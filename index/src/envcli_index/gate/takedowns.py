@@ -73,21 +73,20 @@ def _concerns(order: Takedown, release: Release) -> bool:
 
 
 def _take_down(gate: Gate, connection: Connection, release: Release, order: Takedown, by: str) -> None:
-    if release.state is ReleaseState.AUTO_APPROVED:
-        move(gate, connection, release, Action.REFER, order.reason, by)
+    """Move a release out of users' way; one whose checks still run is stopped before promotion."""
+    for action in _way_down(release.state, remove=order.remove):
+        move(gate, connection, release, action, order.reason, by)
         release = load_release(connection, release.id)
-    if release.state in _SERVED:
-        action = Action.REMOVE if order.remove else Action.QUARANTINE
-    elif release.state is ReleaseState.QUARANTINED and order.remove:
-        action = Action.REMOVE
-    elif release.state in _PENDING:
-        action = Action.REJECT
-        if release.state is ReleaseState.NEEDS_HUMAN or release.state is ReleaseState.APPROVED:
-            move(gate, connection, release, action, order.reason, by)
-        return
-    else:
-        return
-    move(gate, connection, release, action, order.reason, by)
+
+
+def _way_down(state: ReleaseState, *, remove: bool) -> tuple[Action, ...]:
+    if state in _SERVED:
+        return (Action.REMOVE if remove else Action.QUARANTINE,)
+    if state is ReleaseState.QUARANTINED and remove:
+        return (Action.REMOVE,)
+    if state is ReleaseState.AUTO_APPROVED:
+        return (Action.REFER, Action.REJECT)
+    return (Action.REJECT,) if state in _PENDING else ()
 
 
 def _close_project(connection: Connection, order: Takedown) -> None:

@@ -1,7 +1,7 @@
 """Moves releases from state to state; every move is a signed statement and an event, in one transaction."""
 
 import hashlib
-from datetime import datetime
+from typing import Any
 
 from envcli_policy.statements import TRANSITION, Statement, sign_statement
 from envcli_policy.vetting import Action, ReleaseState, advance
@@ -37,31 +37,14 @@ def move(
         TransitionError: the release's state has no such edge.
     """
     target = advance(release.state, action)
-    number = _next_number(connection, release.id)
     moment = utc_now()
-    values = {"state": str(target), "reason": reason, "changed": moment}
+    values: dict[str, Any] = {"state": str(target), "reason": reason, "changed": moment}
     if action is Action.PROMOTE:
         values["promoted"] = moment
     where = (db.release.c.id == release.id, db.release.c.state == str(release.state))
     if connection.execute(update(db.release).where(*where).values(values)).rowcount != 1:
-        return ReleaseState(
-            connection.execute(select(db.release.c.state).where(db.release.c.id == release.id)).scalar_one()
-        )
-    _record(gate, connection, release, action, target, reason, by, number, moment)
-    return target
-
-
-def _record(
-    gate: Gate,
-    connection: Connection,
-    release: Release,
-    action: Action,
-    target: ReleaseState,
-    reason: str,
-    by: str,
-    number: int,
-    moment: datetime,
-) -> None:
+        current = select(db.release.c.state).where(db.release.c.id == release.id)
+        return ReleaseState(connection.execute(current).scalar_one())
     predicate = {
         "project": release.project,
         "version": release.version,
@@ -72,16 +55,24 @@ def _record(
         "by": by,
         "time": timestamp(moment),
     }
+    _record(gate, connection, release, predicate)
+    return target
+
+
+def _record(gate: Gate, connection: Connection, release: Release, predicate: dict[str, Any]) -> None:
+    """Sign and keep the statement about a move, and tell it in the feed."""
     envelope = sign_statement(Statement(TRANSITION, release.all_subjects, predicate), gate.signer)
     sha256 = hashlib.sha256(envelope).hexdigest()
     save_envelope(gate.config.statements, sha256, envelope)
-    name = f"transition-{number}"
-    add_statement(connection, release.id, name, TRANSITION, sha256, gate.signer.public_key.keyid)
+    number = _next_number(connection, release.id)
+    keyid = gate.signer.public_key.keyid
+    add_statement(connection, release.id, f"transition-{number}", TRANSITION, sha256, keyid)
+    promoted = predicate["action"] == Action.PROMOTE
     emit(
         connection,
         gate.signer,
         dedupe=f"release-{release.id}-{number}",
-        kind="release.promoted/1" if action is Action.PROMOTE else f"release.{target}/1",
+        kind="release.promoted/1" if promoted else f"release.{predicate['to']}/1",
         subject=f"{release.project}=={release.version}",
         data=predicate
         | {

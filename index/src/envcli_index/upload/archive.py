@@ -38,6 +38,9 @@ _FORBIDDEN_TOP = frozenset(
 )
 
 
+_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
+
+
 class SafeWheel:
     """A wheel whose archive was checked; reads its members.
 
@@ -61,8 +64,8 @@ class SafeWheel:
             self._zip = zipfile.ZipFile(io.BytesIO(data))
         except (zipfile.BadZipFile, ValueError, struct.error, NotImplementedError) as error:
             raise _unsafe(filename, f"is no ZIP archive ({error})", "Build the wheel again") from error
-        self._members = {info.filename: info for info in self._zip.infolist() if not info.is_dir()}
         _check_directory(self._zip, filename)
+        self._members = {info.filename: info for info in self._zip.infolist() if not info.is_dir()}
         _check_layout(self._zip, data, filename)
         self.dist_info = self._find_dist_info()
         self._check_record()
@@ -76,14 +79,17 @@ class SafeWheel:
         """Return a member's bytes, or ``None`` when there is none of that name.
 
         Raises:
-            GateError: ``archive-too-large``, the member has more than ``limit`` bytes.
+            GateError: ``archive-too-large``, the member has more than ``limit`` bytes, or ``archive-unsafe``.
         """
         info = self._members.get(name)
         if info is None:
             return None
         if info.file_size > limit:
             raise GateError("archive-too-large", f"{name} in {self.filename} has more than {limit} bytes")
-        return self._zip.read(info)
+        try:
+            return self._zip.read(info)
+        except _BROKEN as error:
+            raise _unsafe(self.filename, f"has a broken member {name!r} ({error})") from error
 
     def _find_dist_info(self) -> str:
         found = {top for name in self.names if (top := name.split("/", 1)[0]).endswith(".dist-info")}
@@ -126,7 +132,7 @@ class SafeWheel:
             with self._zip.open(self._members[name]) as member:
                 while chunk := member.read(1 << 20):
                     digest.update(chunk)
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        except _BROKEN as error:
             raise _unsafe(self.filename, f"has a broken member {name!r} ({error})") from error
         actual = base64.urlsafe_b64encode(digest.digest()).rstrip(b"=").decode()
         if not hmac.compare_digest(actual.encode(), encoded.encode()):
@@ -161,7 +167,7 @@ def _check_directory(archive: zipfile.ZipFile, filename: str) -> None:
     if len({info.filename.casefold() for info in infos}) != len(infos):
         raise _unsafe(filename, "lists the same file name twice", "Build the wheel again")
     for info in infos:
-        check_member_name(info.filename, filename)
+        check_member_name(info.orig_filename, filename)  # zipfile cuts the other one at a NUL
         _check_entry(info, filename)
 
 
