@@ -151,7 +151,7 @@ def test_evidence_names_file_and_line() -> None:
 
 
 def test_the_hosts_own_api_is_told_apart() -> None:
-    uses = scan("class P:\n  def execute(self, ctx):\n    ctx.api.files.read_text('x')").uses
+    uses = scan("class P:\n  def execute(self, ctx):\n    ctx.api.files.open('x')").uses
     assert {(use.permission, use.is_mediated) for use in uses} == {("file:read", True), ("file:write", True)}
 
 
@@ -191,3 +191,19 @@ def test_the_table_names_permissions_that_exist() -> None:
         for one in many
     }
     assert named <= {*PermissionName, DYNAMIC}
+
+
+@pytest.mark.parametrize(
+    ("call", "permissions"),
+    [
+        ("environments.variables('dev')", {"variable:read"}),
+        ("environments.set('dev', 'A', 'b')", {"variable:write"}),
+        ("environments.names()", set()),
+        ("environments", {"variable:read", "variable:write"}),
+        ("files.open('x')", {"file:read", "file:write"}),
+    ],
+)
+def test_the_host_api_is_told_apart_by_method(call: str, permissions: set[str]) -> None:
+    uses = scan(f"class P:\n  def execute(self, ctx):\n    return ctx.api.{call}").uses
+
+    assert {use.permission for use in uses} == permissions

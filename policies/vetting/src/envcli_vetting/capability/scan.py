@@ -19,7 +19,7 @@ MAX_NESTED_SOURCE = 2
 _EVALUATORS = frozenset({"builtins.eval", "builtins.exec", "builtins.compile"})
 _IMPORTERS = frozenset({"builtins.__import__", "importlib.import_module", "importlib.__import__"})
 _ATTRIBUTE_ACCESS = frozenset({"builtins.getattr", "builtins.setattr", "builtins.delattr", "builtins.vars"})
-_API = re.compile(r"(?:^|\.)api\.([a-z]+)(?:\.|$)")
+_API = re.compile(r"(?:^|\.)api\.(\w+(?:\.\w+)?)")
 _SECRET_PLACE = re.compile(
     r"(?:^|[/\\~])\.(?:ssh|aws|gnupg|kube|docker|netrc|pypirc|git-credentials|config/gcloud|mozilla)(?:[/\\]|$)"
     r"|^/(?:etc/shadow|proc/(?:self|\d+)/(?:environ|mem))"
@@ -182,7 +182,7 @@ class _Scanner:
     def _unresolved(self, node: ast.Attribute) -> Iterator[Use]:
         text = dotted(node) or ""
         if area := _API.search(text):
-            for permission in self._table.api.get(area[1], ()):
+            for permission in self._table.of_api(area[1]):
                 yield self._use(permission, node.lineno, text, is_mediated=True)
             return
         for permission in self._table.methods.get(node.attr, ()):

@@ -33,6 +33,10 @@ class CapabilityTable:
         """What a reference to the dotted `name` uses."""
         return _longest(self.used, name)
 
+    def of_api(self, name: str) -> tuple[str, ...]:
+        """What ``ctx.api.<name>`` uses, name being an area or one of its methods."""
+        return _longest(self.api, name)
+
 
 def _longest(table: Mapping[str, tuple[str, ...]], name: str) -> tuple[str, ...]:
     while name:
