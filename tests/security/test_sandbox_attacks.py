@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from envcli_sandbox import Tier
 from security.hostile.harness import (
     PROGRAMS,
     TIERS,
@@ -21,8 +22,6 @@ from security.hostile.harness import (
     attack_with_landlock,
     needs,
 )
-
-from envcli_sandbox import Tier
 
 MARK = "a value that only the victim has"
 VICTIM = (
@@ -160,7 +159,7 @@ ATTACKS = (
     Attack("read_through_hardlink", _secret),
     Attack("read_through_proc", lambda t: {**_secret(t), **_victim(t)}, bites=False),
     Attack("list_folder", lambda t: {"path": str(t.secret.parent)}),
-    Attack("list_folder", lambda _: {"path": os.path.dirname(pytest.__path__[0])}),
+    Attack("list_folder", lambda _: {"path": str(Path(pytest.__file__).parent.parent)}),
     Attack("read_file", lambda _: {"path": pytest.__file__}),
     Attack("watch_folder", lambda t: {"path": str(t.secret.parent)}),
     Attack("read_environment", _victim, bites=False),

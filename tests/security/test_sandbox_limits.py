@@ -9,8 +9,6 @@ import time
 from pathlib import Path
 
 import pytest
-from security.hostile.harness import HERE, TIERS, Attempt, Recorder, attack, needs, request_for
-
 from envcli_sandbox import (
     Limits,
     NullBroker,
@@ -20,6 +18,7 @@ from envcli_sandbox import (
     Tier,
     open_sandbox,
 )
+from security.hostile.harness import HERE, TIERS, Attempt, Recorder, attack, needs, request_for
 
 pytestmark = pytest.mark.parametrize("tier", TIERS)
 LIMITS = Limits(cpu_seconds=1, wall_seconds=20, file_bytes=1 << 20, output_bytes=4096)

@@ -14,9 +14,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from security.hostile.harness import TIERS, Attempt, attack, needs
-
 from envcli_sandbox import Mount, NetworkConnector, Reply, Tier
+from security.hostile.harness import TIERS, Attempt, attack, needs
 
 pytestmark = pytest.mark.parametrize("tier", TIERS)
 PAGE = b"the page"

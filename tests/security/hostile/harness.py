@@ -68,6 +68,11 @@ class Attempt:
         return {event["syscall"] for event in self.audit.named("sandbox.syscall-denied")}
 
 
+def open_descriptors() -> set[str]:
+    """Return the numbers of this process's open descriptors, and one for looking."""
+    return {entry.name for entry in Path("/proc/self/fd").iterdir()}
+
+
 def needs(tier: Tier) -> None:
     """Let the test go on only where the machine has ``tier``."""
     require("linux")

@@ -5,13 +5,12 @@ import socket
 import struct
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from envcli_sandbox import SandboxUnavailableError
 from envcli_sandbox.restrictions import bpf
 from envcli_sandbox.restrictions.seccomp import ABSENT, ALLOWED, FEIGNED, UNSUPPORTED, build_filter
 from envcli_sandbox.restrictions.syscalls import load_table
+from hypothesis import given
+from hypothesis import strategies as st
 
 MACHINES = ("x86_64", "aarch64")
 PROCESS = 4242
@@ -70,10 +69,49 @@ def test_the_lists_do_not_overlap() -> None:
 @pytest.mark.parametrize("machine", MACHINES)
 @pytest.mark.parametrize(
     "name",
-    "execve execveat ptrace process_vm_readv mount unshare setns bpf keyctl shmget connect bind listen accept4 "
-    "memfd_create pidfd_open pidfd_getfd pidfd_send_signal userfaultfd inotify_add_watch truncate mknodat chroot "
-    "perf_event_open name_to_handle_at open_by_handle_at rt_sigqueueinfo tkill setpriority mlock clock_settime "
-    "seccomp landlock_restrict_self setuid capset reboot init_module quotactl add_key kcmp migrate_pages".split(),
+    [
+        "execve",
+        "execveat",
+        "ptrace",
+        "process_vm_readv",
+        "mount",
+        "unshare",
+        "setns",
+        "bpf",
+        "keyctl",
+        "shmget",
+        "connect",
+        "bind",
+        "listen",
+        "accept4",
+        "memfd_create",
+        "pidfd_open",
+        "pidfd_getfd",
+        "pidfd_send_signal",
+        "userfaultfd",
+        "inotify_add_watch",
+        "truncate",
+        "mknodat",
+        "chroot",
+        "perf_event_open",
+        "name_to_handle_at",
+        "open_by_handle_at",
+        "rt_sigqueueinfo",
+        "tkill",
+        "setpriority",
+        "mlock",
+        "clock_settime",
+        "seccomp",
+        "landlock_restrict_self",
+        "setuid",
+        "capset",
+        "reboot",
+        "init_module",
+        "quotactl",
+        "add_key",
+        "kcmp",
+        "migrate_pages",
+    ],
 )
 def test_dangerous_calls_are_refused_or_reported(machine: str, name: str) -> None:
     assert verdict(name, machine=machine) == EPERM

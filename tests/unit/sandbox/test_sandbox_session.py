@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from security.hostile.harness import GUEST, TIERS, Recorder, needs, request_for
-
 from envcli_sandbox import (
     Broker,
     Capabilities,
@@ -30,6 +28,7 @@ from envcli_sandbox import (
     probe,
 )
 from envcli_sandbox.session import choose_tier
+from security.hostile.harness import GUEST, TIERS, Recorder, needs, open_descriptors, request_for
 
 SECRET = "a value nobody may log"
 PLUGIN = """
@@ -309,11 +308,11 @@ def test_a_missing_tier_is_written_down(tree: Path, monkeypatch: pytest.MonkeyPa
 def test_nothing_is_left_open(tree: Path) -> None:
     with _open(tree) as sandbox:
         sandbox.call("echo", {"value": 1})
-    before, threads = len(os.listdir("/proc/self/fd")), threading.active_count()
+    before, threads = len(open_descriptors()), threading.active_count()
     for tier in TIERS:
         with _open(tree, tier=tier) as sandbox:
             sandbox.call("echo", {"value": 1})
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(open_descriptors()) == before
     assert threading.active_count() == threads
 
 

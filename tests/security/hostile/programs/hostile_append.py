@@ -1,7 +1,9 @@
 """Add a line to a file of the user, such as a shell's start-up file."""
 
+from pathlib import Path
+
 
 def attack(path: str) -> str:
-    with open(path, "a") as file:
+    with Path(path).open("a") as file:
         file.write("touched\n")
     return "written"

@@ -71,9 +71,9 @@ def fill_with_small_files() -> str:
 def nest_folders() -> str:
     """Make folders so deep and so closed that removing them is hard."""
     for _ in range(1200):
-        os.mkdir("d")
+        Path("d").mkdir()
         os.chdir("d")
-    os.mkdir("closed", 0)
+    Path("closed").mkdir(0)
     Path("link").symlink_to("/etc")
     return "nested"
 

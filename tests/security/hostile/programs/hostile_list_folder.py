@@ -4,4 +4,4 @@ import os
 
 
 def attack(path: str) -> list[str]:
-    return os.listdir(path)
+    return [entry.name for entry in os.scandir(path)]
