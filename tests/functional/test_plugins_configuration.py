@@ -379,3 +379,23 @@ def test_what_pip_installed_is_a_pointer_and_never_imported(
     assert main(["demo"]) == 0
     assert capsys.readouterr().out == "ran as demo\n"
     assert not (tmp_path / "imported").exists()
+
+
+def test_doctor_says_what_is_wrong(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    host.release(COMMAND, manifest())
+    host.install()
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "evil.pth").write_text("import os; os.environ['X'] = 'x'\n")
+    monkeypatch.setattr("site.getsitepackages", lambda: [str(tmp_path / "site")])
+    capsys.readouterr()
+
+    assert main(["plugin", "doctor", "--json"]) == 0
+    found = {item["subject"]: item for item in json.loads(capsys.readouterr().out)}
+    assert "evil.pth runs code whenever" in found["startup"]["message"]
+    assert found["demo"]["level"] == "ok"
+    assert found["sandbox"]["message"].startswith("tiers: ")
+    host.index.take_down(NAME, ["1.0.0"])
+    main(["index", "refresh", "test"])
+    assert main(["plugin", "doctor"]) == 1

@@ -1,6 +1,9 @@
 """A plugin holds what it was granted: every other attempt is denied, named in the audit, and no secret leaks."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -79,6 +82,18 @@ def test_nothing_granted_nothing_done(host: Host, capsys: pytest.CaptureFixture[
     assert [name for name, result in outcome.items() if result == "got through"] == []
     assert not (host.project.root / "new.txt").exists()
     assert host.project.values("dev")["API_KEY"] == "key-of-dev-123"
+
+
+def test_the_base_tier_denies_the_same(host: Host) -> None:
+    host.release(ATTEMPTS, manifest())
+    host.install()
+    environment = {**os.environ, "PATH": str(Path(sys.executable).parent)}
+    command = [sys.executable, "-m", "envcli_host.cli.main", "demo", str(host.project.root)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+    assert "got through" not in done.stdout
+    assert len(json.loads(done.stdout)) > 10
+    assert host.events("sandbox.opened")[-1]["tier"] == "base"
 
 
 def test_every_attempt_stands_in_the_audit(host: Host) -> None:
@@ -199,8 +214,6 @@ def test_no_link_leads_out_of_a_granted_folder(
 )
 @pytest.mark.parametrize("permission", ["file:read", "file:write"])
 def test_no_grant_reaches_what_confines_it(host: Host, scope: str, permission: str, tmp_path: Path) -> None:
-    import sys
-
     scope = scope.replace("{home}", str(tmp_path / "home")).replace("{prefix}", sys.prefix)
     host.release(GRANTED, manifest((permission, scope)))
     host.install()

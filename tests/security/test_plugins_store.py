@@ -7,6 +7,7 @@ import os
 import resource
 import subprocess
 import sys
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -339,3 +340,27 @@ def test_a_full_disk_changes_nothing(installed: Host) -> None:
     assert "Traceback" not in done.stderr
     assert installed.store_state() == before
     assert main(["demo"]) == 0
+
+
+def test_a_killed_install_leaves_all_or_nothing(host: Host) -> None:
+    host.release(CODE, TEXT)
+    command = [
+        sys.executable,
+        "-m",
+        "envcli_host.cli.main",
+        "plugin",
+        "install",
+        NAME,
+        "--yes",
+        "--allow-risk",
+        "high",
+    ]
+    for delay in (0.4, 0.8, 1.0):
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as started:
+            time.sleep(delay)
+            started.kill()
+        is_listed = host.paths.registry_file.exists() and NAME in host.registry()
+        assert (main(["demo"]) == 0) is is_listed
+    assert host.install() == 0
+    assert main(["demo"]) == 0
+    assert main(["plugin", "verify"]) == 0

@@ -18,9 +18,11 @@ from envcli_sdk.wire import command_from_wire, event_from_wire, result_to_wire
 
 MAX_MESSAGE = 2000
 MAX_ATTEMPTS = 200
-ATTEMPT = "attempt"
+READ_ATTEMPT = "try-read"
+WRITE_ATTEMPT = "try-write"
 _OPENING = frozenset({"open", "os.listdir", "os.scandir"})
-_SYSTEM = ("/usr/", "/lib", "/etc/ssl/", "/etc/localtime", "/dev/", "/proc/self/")
+_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+_DEVICES = ("/dev/null", "/dev/urandom")
 
 
 class HostCall(NamedTuple):
@@ -148,8 +150,9 @@ class _FileWatch:
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
         self._seen: set[str] = set()
-        folders = {*sys.path, sys.prefix, sys.base_prefix, os.environ.get("TMPDIR", "")}
-        self._own = (*_SYSTEM, *(os.path.abspath(folder) for folder in folders if folder))  # noqa: PTH100
+        scratch = os.environ.get("TMPDIR", "")
+        self._writable = (*_DEVICES, *((f"{scratch}/",) if scratch else ()))
+        self._readable = (*self._writable, *(folder for folder in sys.path if folder))
 
     def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
         """An audit hook (PEP 578)."""
@@ -159,10 +162,11 @@ class _FileWatch:
         if not isinstance(path, (str, bytes)):
             return
         path = os.path.abspath(os.fsdecode(path))  # noqa: PTH100 - runs for every open
-        if path.startswith(self._own) or path in self._seen:
+        writes = event == "open" and isinstance(arguments[2], int) and bool(arguments[2] & _WRITING)
+        if path.startswith(self._writable if writes else self._readable) or path in self._seen:
             return
         self._seen.add(path)
-        self._channel.notify({"log": {"level": ATTEMPT, "message": path}})
+        self._channel.notify({"log": {"level": WRITE_ATTEMPT if writes else READ_ATTEMPT, "message": path}})
 
 
 class _ChannelHost:

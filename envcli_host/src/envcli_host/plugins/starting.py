@@ -8,10 +8,11 @@ from pathlib import Path
 
 from envcli_policy.permissions import RiskTier, risk_of
 from envcli_sandbox.errors import SandboxError
+from envcli_sandbox.footprint import find_footprint
 from envcli_sandbox.request import Mount, SandboxRequest
 from envcli_sandbox.session import open_sandbox
 from envcli_sdk.errors import ManifestError
-from envcli_sdk.guest import ATTEMPT
+from envcli_sdk.guest import READ_ATTEMPT, WRITE_ATTEMPT
 from envcli_sdk.manifest import PluginManifest, parse_manifest
 from envcli_sdk.permissions import PermissionRequest
 
@@ -176,12 +177,21 @@ class NoticeLog:
         if self._room <= 0:
             return
         self._room -= 1
-        if level != ATTEMPT:
+        if level not in {READ_ATTEMPT, WRITE_ATTEMPT}:
             self._audit.record({"event": "plugin.logged", "level": level, "message": message})
-        elif not any(scope.covers(Path(message)) for scope in self._files):
-            # The kernel refused it; the child only tells which path it was, so the path is hearsay.
-            entry = {"event": "file.attempted", "subject": message, "verdict": "denied"}
-            self._audit.record({**entry, "by": "landlock", "reported_by": "plugin process"})
+        elif not self._is_open(Path(message), writes=level == WRITE_ATTEMPT):
+            # The kernel refused it, silently; which path it was is what the child says.
+            access = "file:write" if level == WRITE_ATTEMPT else "file:read"
+            entry = {"event": "file.attempted", "subject": message, "permission": access, "verdict": "denied"}
+            self._audit.record({**entry, "by": "sandbox", "reported_by": "plugin process"})
+
+    def _is_open(self, path: Path, *, writes: bool) -> bool:
+        """Whether the sandbox lets the child open a path: granted, or needed by any interpreter."""
+        if any(scope.covers(path) and (scope.writable or not writes) for scope in self._files):
+            return True
+        footprint = find_footprint()
+        is_hidden = any(path.is_relative_to(folder) for folder in footprint.hidden)
+        return not writes and not is_hidden and any(path.is_relative_to(item) for item in footprint.readable)
 
 
 def _mounts(files: tuple[FileScope, ...]) -> tuple[Mount, ...]:
