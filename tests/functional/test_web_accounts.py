@@ -220,3 +220,11 @@ def test_a_code_for_somebody_elses_publisher_is_refused(site: Site, browser: Sit
     eve = site.client().sign_up("eve")
     eve.create_publisher("Eve's tools")
     assert _authorize(eve, publisher, secrets.token_urlsafe(48)).status_code == 404
+
+
+def test_a_new_token_stands_in_the_list_at_once(browser: SiteClient) -> None:
+    publisher = browser.sign_up().create_publisher()
+    page = browser.post("/account/tokens", publisher=publisher, label="for CI", days="7").text
+    assert page.count("for CI") >= 2
+    assert "Revoke for CI" in page
+    assert browser.get("/account/tokens").text.count("envcli-ey") == 0, "its text is shown once"

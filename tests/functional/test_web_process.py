@@ -140,6 +140,18 @@ def test_a_lease_that_runs_out_comes_back(site: Site) -> None:
             assert queue.list_jobs(session)[0].last_error == "broken"
 
 
+def test_a_job_that_was_given_up_gets_a_new_chance(site: Site) -> None:
+    with site.app.app_context():
+        with write() as session:
+            queue.enqueue(session, "x", dedupe="x")
+            session.execute(text("UPDATE job SET attempts = :all"), {"all": queue.MAX_ATTEMPTS})
+        with write() as session:
+            assert queue.lease(session) is None
+            queue.enqueue(session, "x", dedupe="x")
+        with write() as session:
+            assert queue.lease(session)
+
+
 def test_the_site_answers_many_at_once(tmp_path: Path, tree: PublicTree) -> None:
     with served_site(tmp_path / "site", tree.url) as url:
         statuses: list[int] = []

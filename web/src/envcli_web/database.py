@@ -129,3 +129,5 @@ def write() -> Iterator[Session]:
         _open_for_writing(session)
         yield session
         session.commit()
+    if db.session.in_transaction():
+        db.session.commit()  # it only reads; its next query shall see what was written

@@ -18,7 +18,7 @@ from envcli_web.jobs.models import Job
 
 LEASE = timedelta(minutes=5)
 MAX_ATTEMPTS = 20
-MAX_DELAY_SECONDS = 600
+MAX_DELAY_SECONDS = 60
 ERROR_LENGTH = 2000
 
 
@@ -35,12 +35,16 @@ class Leased:
 def enqueue(
     session: Session, kind: str, payload: dict[str, Any] | None = None, *, dedupe: str | None = None
 ) -> None:
-    """Add a job, unless one with the same ``dedupe`` key is waiting."""
+    """Add a job, unless one with the same ``dedupe`` key is waiting; one that was given up gets a new chance."""
     insert = sqlite_insert if session.get_bind().dialect.name == "sqlite" else postgresql_insert
     moment = now()
     values = {"kind": kind, "payload": payload or {}, "dedupe": dedupe, "created": moment, "due": moment}
     statement = insert(Job).values(attempts=0, last_error="", **values)
-    session.execute(statement.on_conflict_do_nothing(index_elements=[Job.dedupe]))
+    revived = {"attempts": 0, "due": moment}
+    given_up = Job.attempts >= MAX_ATTEMPTS
+    session.execute(
+        statement.on_conflict_do_update(index_elements=[Job.dedupe], set_=revived, where=given_up)
+    )
 
 
 def lease(session: Session) -> Leased | None:

@@ -15,6 +15,8 @@ from envcli_web.files import private_directory
 from envcli_web.jobs import handlers, queue
 
 HEARTBEAT = "worker.heartbeat"
+BEAT_SECONDS = 1.0
+HANGING_SECONDS = 900.0
 PERIODS = {
     handlers.STATS: 30.0,
     handlers.REINDEX: 24 * 3600.0,
@@ -41,24 +43,30 @@ class Worker:
     stopping: threading.Event = field(default_factory=threading.Event)
     _due: dict[str, float] = field(default_factory=lambda: dict.fromkeys(PERIODS, 0.0))
     _complaint: str = ""
+    _progress: float = field(default_factory=time.monotonic)
 
     def run(self) -> None:
         """Work until ``stopping`` is set."""
+        threading.Thread(target=self._keep_beating, daemon=True).start()
         while not self.stopping.is_set():
             self.step()
             self.stopping.wait(self.poll_seconds)
 
+    def _keep_beating(self) -> None:
+        """Touch the heartbeat file while the work goes on; a job that hangs ends the beat."""
+        heartbeat = private_directory(self.data / "run") / HEARTBEAT
+        while not self.stopping.wait(BEAT_SECONDS):
+            if time.monotonic() - self._progress < HANGING_SECONDS:
+                heartbeat.touch(mode=0o600)
+
     def step(self) -> None:
         """Enqueue what is due and run the jobs that are."""
-        self._beat()
+        self._progress = time.monotonic()
         with self.app.app_context():
             self._watch_feed()
             self._enqueue_periodic()
         while not self.stopping.is_set() and self._run_one():
-            self._beat()
-
-    def _beat(self) -> None:
-        (private_directory(self.data / "run") / HEARTBEAT).touch(mode=0o600)
+            continue
 
     def _watch_feed(self) -> None:
         try:
@@ -88,6 +96,7 @@ class Worker:
                 job = queue.lease(session)
             if job is None:
                 return False
+            self._progress = time.monotonic()
             try:
                 handlers.run(job)
             except Exception as error:
