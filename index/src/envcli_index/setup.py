@@ -76,7 +76,8 @@ def _initialise_devpi(folder: Path) -> None:
     from devpi_server.init import init
 
     if not (folder / ".nodeinfo").exists():
-        # nobody logs in as root: devpi's login is closed, and this password is kept nowhere
+        # nobody logs in as root: devpi's login is closed, and this password is kept nowhere; hexadecimal, since
+        # an option's value must not begin with a dash
         password = secrets.token_hex(32)
         code = init(  # type: ignore[no-untyped-call]
             argv=["devpi-init", "--serverdir", str(folder), "--no-root-pypi", "--root-passwd", password]

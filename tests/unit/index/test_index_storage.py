@@ -1,12 +1,15 @@
 """Settings, schema and the one way to write, on SQLite and PostgreSQL."""
 
+import os
 import shutil
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from alembic import command
@@ -17,7 +20,8 @@ from envcli_index.config import IndexConfig
 from envcli_index.credentials import create_credentials, holder_of, read_token
 from envcli_index.database import alembic_settings, connect_url, publisher, read, upgrade, write
 from envcli_index.errors import ConfigError
-from sqlalchemy import Engine, insert, select, update
+from sqlalchemy import Engine, insert, select, text, update
+from sqlalchemy.exc import OperationalError
 
 
 def config(data: Path, **changes: object) -> IndexConfig:
@@ -67,32 +71,41 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
     made.dispose()
 
 
-@pytest.fixture
-def postgres_url(tmp_path: Path) -> Iterator[str]:
+@pytest.fixture(scope="module")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A PostgreSQL server of its own on a loopback port."""
     require("postgres")
     programs = postgres_programs()
     assert programs is not None
-    port, data = free_port(), tmp_path / "pg"
-    as_user = _unprivileged(tmp_path)
-    subprocess.run(
-        [*as_user, str(programs / "initdb"), "-D", str(data), "-A", "trust", "-U", "envcli"], check=True
-    )
+    folder = tmp_path_factory.mktemp("postgres")
+    port, data = free_port(), folder / "pg"
+    as_user = _unprivileged(folder)
+    made = [str(programs / "initdb"), "-D", str(data), "-A", "trust", "-U", "envcli", "--no-sync"]
+    subprocess.run([*as_user, *made], check=True, capture_output=True)
     options = ["-p", str(port), "-k", str(data), "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"]
     server = subprocess.Popen([*as_user, str(programs / "postgres"), "-D", str(data), *options])
-    url = f"postgresql+psycopg://envcli@127.0.0.1:{port}/postgres"
+    url = f"postgresql+psycopg://envcli@127.0.0.1:{port}"
     try:
-        _wait_for(url)
+        _wait_for(f"{url}/postgres")
         yield url
     finally:
         server.send_signal(signal.SIGINT)  # do not wait for idle connections
         server.wait(timeout=20)
 
 
+@pytest.fixture
+def postgres_url(postgres_server: str) -> str:
+    """An empty database of its own for each test."""
+    name = f"t{uuid4().hex}"
+    engine = connect_url(f"{postgres_server}/postgres").execution_options(isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"create database {name}"))
+    engine.dispose()
+    return f"{postgres_server}/{name}"
+
+
 def _unprivileged(folder: Path) -> list[str]:
     """PostgreSQL refuses to run as root."""
-    import os
-
     if os.geteuid() != 0:
         return []
     for parent in (folder, *folder.parents[:3]):
@@ -102,11 +115,7 @@ def _unprivileged(folder: Path) -> list[str]:
 
 
 def _wait_for(url: str) -> None:
-    import time
-
-    from sqlalchemy.exc import OperationalError
-
-    for _ in range(200):
+    for _ in range(600):
         try:
             with connect_url(url).connect():
                 return
