@@ -58,7 +58,7 @@ class SiteClient:
         answer = self.post("/portal/publishers", "/portal", name=name)
         assert answer.status_code == 302, answer.text
         (new,) = set(PUBLISHER.findall(self.get("/portal").text)) - before
-        return new
+        return str(new)
 
     def create_token(self, publisher: str = "", label: str = "laptop", days: str = "7") -> str:
         """Make an API token and return its text."""
