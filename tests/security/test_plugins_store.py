@@ -143,6 +143,8 @@ def test_verify_compares_with_the_signed_wheel(installed: Host, capsys: pytest.C
 FORGERIES: dict[str, dict[str, object]] = {
     "path-in-name": {"project": "../../evil"},
     "path-in-version": {"version": "1/../../../evil"},
+    "path-in-id": {"id": "../../x"},
+    "path-in-index": {"index_name": "../x"},
     "version-with-dots": {"version": "1.."},
     "linked-without-folder": {"origin": "linked"},
     "folder-on-a-verified-install": {"folder": "/tmp/evil"},

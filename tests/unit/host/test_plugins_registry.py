@@ -56,6 +56,7 @@ def record(project: str = "envcli-plugin-demo", **changes: object) -> Record:
         "wheel_sha256": DIGEST,
         "manifest_sha256": DIGEST,
         "tree_sha256": DIGEST,
+        "index_name": "test",
         "publisher": {"name": "A"},
         "closure": (DIGEST,),
     }

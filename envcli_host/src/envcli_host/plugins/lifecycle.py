@@ -24,6 +24,7 @@ from envcli_host.plugins.instances import InstanceConfig
 from envcli_host.plugins.journal import change
 from envcli_host.plugins.planning import Planned, is_installed, plan_install, verify_fit, verify_names_free
 from envcli_host.plugins.registry import Origin, Record, Registry
+from envcli_host.plugins.runtime import forget_dependencies
 from envcli_host.plugins.store import PinnedWheel, StagedRelease, commit, discard, stage
 from envcli_host.plugins.vault import key_file
 
@@ -119,6 +120,7 @@ def remove(name: str, paths: HostPaths) -> Record:
         Registry.load(paths).without(record.project).save(paths)
     if record.origin is Origin.INDEX:
         discard(record.release_dir(paths))
+    forget_dependencies(record.project, paths)
     instances.forget(record.id, paths)
     key_file(record.project, paths).unlink(missing_ok=True)
     audit.record({"event": "plugin.removed"})

@@ -16,6 +16,8 @@ from envcli_host.plugins.errors import RegistryError, UnknownPluginError
 VERSION = 1
 _MAX_BYTES = 8 * 1024 * 1024
 _PROJECT = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,98}[a-z0-9])?")
+_ID = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
+_INDEX = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _RELEASE = re.compile(r"[0-9][0-9a-z.+!_]{0,63}")
 _HEX = re.compile(r"[0-9a-f]{64}")
 _ENTRY = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*(?::[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)?")
@@ -196,6 +198,8 @@ def _verify(name: str, record: Record) -> None:
         and _RELEASE.fullmatch(record.version)
         and ".." not in record.version
         and _ENTRY.fullmatch(record.entry)
+        and _ID.fullmatch(record.id)
+        and (not indexed or _INDEX.fullmatch(record.index_name))
         and record.origin is not Origin.POINTER
         and (not indexed or all(_HEX.fullmatch(digest) for digest in digests))
         and bool(record.folder) == (record.origin is Origin.LINKED)

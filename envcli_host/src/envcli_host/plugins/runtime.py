@@ -77,6 +77,13 @@ def guest_with_dependencies(project: str, paths: HostPaths) -> Path | None:
     return folder if folder.is_dir() else None
 
 
+def forget_dependencies(project: str, paths: HostPaths) -> None:
+    """Remove what `install_dependencies` made; harmless where there is nothing."""
+    folder = guest_with_dependencies(project, paths)
+    if folder is not None:
+        shutil.rmtree(folder)
+
+
 def install_dependencies(project: str, requirements: tuple[str, ...], paths: HostPaths) -> None:
     """Fetch a linked plugin's dependencies, wheels only so that nothing runs, beside a copy of the SDK.
 
