@@ -103,7 +103,11 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("copied", EXAMPLES, ids=lambda path: path.name, indirect=True)
+QUICK = ROOT / "examples/envcli-plugin-url-credentials"
+IN_TOX = [path if path == QUICK else pytest.param(path, marks=pytest.mark.slow) for path in EXAMPLES]
+
+
+@pytest.mark.parametrize("copied", IN_TOX, ids=lambda path: path.name, indirect=True)
 def test_tox_runs_it_in_an_environment_of_its_own(
     copied: PluginProject, wheels: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
