@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import base64
 import os
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, BinaryIO, Protocol, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
 
 from envcli_sdk.errors import ConfigError, PluginError
 from envcli_sdk.secret import Secret
+
+if TYPE_CHECKING:
+    from socket import socket
 
 
 class Host(Protocol):
@@ -158,13 +160,15 @@ class FilesApi:
 class NetworkApi:
     """Connections. Ordinary libraries work as well: inside the sandbox their sockets take the same way."""
 
-    def connect(self, host: str, port: int, timeout: float = 30.0) -> socket.socket:
+    def connect(self, host: str, port: int, timeout: float = 30.0) -> socket:
         """Connected TCP socket to a granted ``host:port``; ``timeout`` in seconds.
 
         Raises:
             OSError: it is refused or nothing answers.
         """
-        return socket.create_connection((host, port), timeout)
+        from socket import create_connection
+
+        return create_connection((host, port), timeout)
 
 
 class CryptoApi:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from envcli_sdk.commands import Severity, Var
 from envcli_sdk.errors import SdkError
-from envcli_sdk.manifest import EVENT, IDENTIFIER
+from envcli_sdk.names import EVENT, IDENTIFIER
 
 MARK = "__envcli_mark__"
 _Function = TypeVar("_Function", bound=Callable[..., Any])

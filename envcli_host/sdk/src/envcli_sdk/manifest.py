@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any, NoReturn, TypeVar, cast
 
 from envcli_sdk.errors import ManifestError, ScopeError
+from envcli_sdk.names import EVENT, IDENTIFIER
 from envcli_sdk.permissions import PermissionName, PermissionRequest, verify_scope
 from envcli_sdk.settings import ConfigField, FieldType
 
@@ -19,8 +20,6 @@ MAX_ENTRIES = 64
 MAX_TEXT = 400
 ENTRY_POINT_GROUP = "envcli.plugins"
 MANIFEST_NAME = "plugin.toml"
-IDENTIFIER = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
-EVENT = re.compile(r"[a-z][a-z0-9_]*(?:\.[a-z][a-z0-9_]*)+/[1-9][0-9]{0,2}")
 _FIELD = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _VERSION = re.compile(r"[0-9]{1,5}(?:\.[0-9]{1,5}){0,3}")
 _TOP = {"schema", "id", "type", "minimum_host_version", "contributes", "permissions", "config"}

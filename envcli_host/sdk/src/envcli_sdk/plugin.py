@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from envcli_sdk.commands import (
     Changes,
@@ -18,8 +18,10 @@ from envcli_sdk.commands import (
 )
 from envcli_sdk.context import Context
 from envcli_sdk.errors import UnsupportedCommandError
-from envcli_sdk.metadata import PluginMetadata
 from envcli_sdk.secret import Secret
+
+if TYPE_CHECKING:
+    from envcli_sdk.metadata import PluginMetadata
 
 
 class Plugin:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
-
 MASK = "••••••"
 
 
@@ -38,6 +36,8 @@ class Secret:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
+        import hmac  # loads OpenSSL, and few plugins compare
+
         return hmac.compare_digest(self.value.encode(), other.value.encode())
 
     def __hash__(self) -> int:
