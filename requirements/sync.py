@@ -1,10 +1,10 @@
-"""Brings the running interpreter's environment to the lock: third-party by hash, ours editable without dependencies.
+"""Installs our own distributions editable, without dependencies: those come from the lock, pinned by hash.
 
-Does nothing when neither the lock nor any of our ``pyproject.toml`` files changed since the last time, so that the
-tox environments that share one folder pay for it once.
+Does nothing when no ``pyproject.toml`` of ours changed since the last time in the same environment.
 """
 
 import hashlib
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -21,25 +21,24 @@ DISTRIBUTIONS = (
 )
 
 
-def fingerprint(lock: Path) -> str:
-    """Return a digest over everything that decides what gets installed."""
-    digest = hashlib.sha256(lock.read_bytes())
-    for name in DISTRIBUTIONS:
-        digest.update((ROOT / name / "pyproject.toml").read_bytes())
-    return digest.hexdigest()
+def fingerprint(names: tuple[str, ...]) -> str:
+    """Return a digest over the metadata of the distributions."""
+    files = (ROOT / name / "pyproject.toml" for name in names)
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 def main() -> None:
-    """Install from ``requirements/<argument>.txt`` (default: all) and our seven distributions."""
-    lock = ROOT / "requirements" / f"{sys.argv[1] if len(sys.argv) > 1 else 'all'}.txt"
-    stamp = Path(sys.prefix) / f"envcli-{lock.stem}.stamp"
-    wanted = fingerprint(lock)
+    """Install the distributions named by the arguments, or all seven."""
+    names = tuple(sys.argv[1:]) or DISTRIBUTIONS
+    stamp = Path(sys.prefix) / "envcli.stamp"
+    wanted = fingerprint(names)
     if stamp.exists() and stamp.read_text() == wanted:
         return
+    # A folder has no hash; everything that has one came from the lock before.
+    env = {name: value for name, value in os.environ.items() if name != "UV_REQUIRE_HASHES"}
+    ours = [part for name in names for part in ("-e", str(ROOT / name))]
     uv = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", sys.executable]
-    subprocess.run([*uv, "--require-hashes", "-r", str(lock)], check=True)
-    ours = [part for name in DISTRIBUTIONS for part in ("-e", str(ROOT / name))]
-    subprocess.run([*uv, "--no-deps", "--no-build-isolation", *ours], check=True)
+    subprocess.run([*uv, "--no-deps", "--no-build-isolation", *ours], check=True, env=env)
     stamp.write_text(wanted)
 
 

@@ -18,7 +18,9 @@ def main() -> int:
     for version in INTERPRETERS:
         if version != running:
             state = "present" if shutil.which(f"python{version}") else f"missing; install python{version}"
-            print(f"NOT RUN: Python {version} ({state}); run it with: tox run -e py{version.replace('.', '')}")
+            print(
+                f"NOT RUN: Python {version} ({state}); run it with: tox run -e py{version.replace('.', '')}"
+            )
     return 1 if lacking and os.environ.get("ENVCLI_REQUIRE") == "all" else 0
 
 

@@ -30,7 +30,12 @@ def manifest(
     lines = ["schema = 1", f'id = "{plugin_id}"', f'type = "{types[kind]}"', 'minimum_host_version = "0.1"']
     lines += ["[[contributes]]", f'kind = "{kind}"', f'name = "{name}"', 'summary = "A demo"', more]
     for permission, scope in permissions:
-        lines += ["[[permissions]]", f'permission = "{permission}"', f"scope = '{scope}'", 'reason = "to work"']
+        lines += [
+            "[[permissions]]",
+            f'permission = "{permission}"',
+            f"scope = '{scope}'",
+            'reason = "to work"',
+        ]
     return "\n".join([*lines, config, ""])
 
 
