@@ -6,6 +6,7 @@ import signal
 import threading
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, NoReturn, Self
 
@@ -87,7 +88,8 @@ class Sandbox:
         limit = self._limits.wall_seconds
         with self._supervisor.within(limit if timeout is None else min(timeout, limit)):
             try:
-                self._child.channel.send({"id": self._call_id, "call": method, "params": params})
+                with suppress(ChannelClosedError):  # why the child has gone can still be read
+                    self._child.channel.send({"id": self._call_id, "call": method, "params": params})
                 while True:
                     frame = self._child.channel.receive()
                     if frame is None:
@@ -98,7 +100,7 @@ class Sandbox:
                 self._raise_ended(method)
             except ProtocolError:
                 self._raise_distrust(method)
-            except SandboxCallError:
+            except (SandboxCallError, SandboxTimeoutError):
                 raise
             except BaseException:  # the audit or the caller failed in the middle: the child waits in vain
                 self._supervisor.kill("host")

@@ -69,7 +69,7 @@ class Supervisor(threading.Thread):
 
     def run(self) -> None:
         """Watch until the child has ended."""
-        ended = os.pidfd_open(self._child.process.pid)
+        ended = self._child.fileno()
         self._pipes = {self._child.stdout.fileno(): self.stdout, self._child.stderr.fileno(): self.stderr}
         for descriptor in (ended, self._woken, *self._pipes):
             self._selector.register(descriptor, selectors.EVENT_READ)
@@ -79,7 +79,6 @@ class Supervisor(threading.Thread):
                 is_alive &= key.fd != ended
                 self._attend(key.fd)
             self._look_around()
-        os.close(ended)
         self._finish()
 
     def close(self) -> None:

@@ -68,8 +68,13 @@ class Child:
     mechanisms: tuple[str, ...] = ()
     information: int | None = None
     used: Usage = field(default=Usage(0.0, 0))
+    _process: int = field(default=-1, init=False)
     _innermost: int | None = field(default=None, init=False)
     _runner: int | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        """Take hold of the process."""
+        self._process = os.pidfd_open(self.process.pid)
 
     def find_innermost(self) -> None:
         """Take hold of the first process in the child's PID namespace: its end is the end of all in there."""
@@ -88,29 +93,27 @@ class Child:
                 self.used = read_usage(self._runner)
 
     def kill(self) -> None:
-        """Kill everything the child is and has started."""
+        """Kill everything the child is and has started: it cannot fork, and in namespaces all end with the first.
+
+        Signals go by pidfd, so they can never hit a later process with the same number.
+        """
         self.measure()
-        with suppress(ProcessLookupError):
-            if self._innermost is not None:
-                signal.pidfd_send_signal(self._innermost, signal.SIGKILL)
-            else:
-                os.killpg(self.process.pid, signal.SIGKILL)
+        _kill(self._process if self._innermost is None else self._innermost)
 
     def wait(self, seconds: float) -> bool:
         """Return whether the child has ended, after at most ``seconds``."""
-        watched = os.pidfd_open(self.process.pid)
-        try:
-            poller = select.poll()
-            poller.register(watched, select.POLLIN)
-            return bool(poller.poll(seconds * 1000))
-        finally:
-            os.close(watched)
+        poller = select.poll()
+        poller.register(self._process, select.POLLIN)
+        return bool(poller.poll(seconds * 1000))
+
+    def fileno(self) -> int:
+        """Return a descriptor that is readable when the child has ended."""
+        return self._process
 
     def reap(self) -> int:
         """Collect the killed or ended child, complete ``used``, and return its exit status (negative: signal)."""
         if not self.wait(_LAST_RESORT_SECONDS):
-            with suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)
+            _kill(self._process)
         _, status, used = os.wait4(self.process.pid, 0)
         self.process.returncode = os.waitstatus_to_exitcode(status)
         self.used = Usage(
@@ -128,12 +131,17 @@ class Child:
         self.channel.close()
         self.stdout.close()
         self.stderr.close()
-        for descriptor in (self.information, self._innermost):
+        for descriptor in (self.information, self._innermost, self._process):
             if descriptor is not None:
                 os.close(descriptor)
         self.information = self._innermost = None
         if self.scratch is not None:
             _remove(self.scratch)
+
+
+def _kill(process: int) -> None:
+    with suppress(ProcessLookupError):
+        signal.pidfd_send_signal(process, signal.SIGKILL)
 
 
 def _remove(folder: Path) -> None:

@@ -53,7 +53,11 @@ def start_child(request: SandboxRequest, tier: Tier, capabilities: Capabilities)
 
 def _start_base(request: SandboxRequest, abi: int) -> tuple[Child, Policy]:
     scratch = Path(tempfile.mkdtemp(prefix="envcli-sandbox-")).resolve()
-    child = _spawn((), ())
+    try:
+        child = _spawn((), ())
+    except OSError:
+        scratch.rmdir()
+        raise
     child.scratch = scratch
     return child, _policy(request, Tier.BASE, abi, scratch=str(scratch), parent=os.getpid())
 
