@@ -1,12 +1,16 @@
 """Plugins as authors write them, run without a host."""
 
+import asyncio
 import re
+import subprocess
+import sys
 from dataclasses import dataclass
 
 import envcli_sdk
 import pytest
 from envcli_sdk import (
     Changes,
+    Command,
     CommandResult,
     Context,
     CustomCommand,
@@ -18,6 +22,7 @@ from envcli_sdk import (
     PermissionDeniedError,
     Plugin,
     PluginError,
+    Result,
     SdkError,
     Secret,
     Severity,
@@ -240,3 +245,43 @@ def test_hooks_are_named_by_verb_and_noun() -> None:
     assert len(hooks) == 5
     assert all(re.fullmatch(r"envcli_[a-z]+_[a-z]+", name) for name in hooks)
     assert CustomCommand("x").kind == "command"
+
+
+class Loops(Plugin):
+    """Uses a real loop, keeps what it made in it, and calls back into the SDK from there."""
+
+    async def initialize(self, ctx: Context) -> None:
+        self.queue: asyncio.Queue[str] = asyncio.Queue()
+        await self.queue.put("first")
+
+    async def execute(self, command: Command) -> Result:
+        await asyncio.sleep(0)
+        return await super().execute(command)  # type: ignore[misc]
+
+    @command("next")
+    async def take(self) -> str:
+        word = await asyncio.wait_for(self.queue.get(), 1)
+        await self.queue.put(word * 2)
+        return word
+
+    @command("fail")
+    async def fail(self) -> str:
+        await asyncio.sleep(0)
+        raise PluginError("no luck", tip="Try again")
+
+
+def test_one_loop_serves_a_plugins_whole_life() -> None:
+    with running(Loops) as plugin:
+        assert [plugin.run("next").output for _ in range(3)] == ["first", "firstfirst", "first" * 4]
+        with pytest.raises(PluginError, match=r"no luck\. Try again"):
+            plugin.run("fail")
+
+
+def test_a_plugin_without_async_needs_no_loop() -> None:
+    code = (
+        "import sys; from envcli_sdk.testing import running; from envcli_sdk import collect, command;"
+        "p = collect(command('x')(lambda: 'done'));"
+        "r = running(p).__enter__().run('x').output; print(r, 'asyncio' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "done False\n"

@@ -10,9 +10,10 @@ from types import ModuleType
 from typing import Any, NamedTuple, Protocol
 
 from envcli_sdk.context import build_context
+from envcli_sdk.driving import Driver, settle
 from envcli_sdk.errors import PermissionDeniedError, PluginError, SdkError, WireError
 from envcli_sdk.plugin import Plugin
-from envcli_sdk.routing import collect, collect_module, settle
+from envcli_sdk.routing import collect, collect_module
 from envcli_sdk.secret import MASK
 from envcli_sdk.wire import command_from_wire, event_from_wire, result_to_wire
 
@@ -62,15 +63,13 @@ def serve(channel: Channel, entry: str) -> None:
         channel: way to the host.
         entry: ``package.module:attribute`` or ``package.module``.
     """
-    import asyncio
-
     if sys.flags.isolated and sys.flags.no_site:  # a bare child, not a test that serves in its own process
         sys.addaudithook(_FileWatch(channel))
     guest = _Guest(channel, entry)
-    with asyncio.Runner() as runner:
+    with Driver() as driver:
         while (call := channel.receive()) is not None:
             try:
-                result = runner.run(guest.handle(call.method, call.params))
+                result = driver.run(guest.handle(call.method, call.params))
             except Exception as error:  # noqa: BLE001 - whatever plugin code raises is reported to the host
                 channel.fail(call.id, type(error).__name__, guest.describe(error))
             else:

@@ -94,7 +94,7 @@ class Integration(Plugin):
 
     async def execute(self, command: Command) -> Result:
         """Route a synchronisation to `pull` or `push`."""
-        from envcli_sdk.routing import settle
+        from envcli_sdk.driving import settle
 
         if not isinstance(command, EnvironmentSync):
             return await settle(super().execute(command))

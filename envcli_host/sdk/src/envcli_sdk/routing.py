@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator
 from dataclasses import replace
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any
 
 from envcli_sdk.commands import (
     CommandResult,
@@ -19,11 +18,11 @@ from envcli_sdk.commands import (
     Var,
 )
 from envcli_sdk.decorators import MARK, CommandMark, EventMark, ReportMark, RuleMark, StepMark
+from envcli_sdk.driving import settle
 from envcli_sdk.errors import PluginError, UnsupportedCommandError
 from envcli_sdk.plugin import Plugin
 from envcli_sdk.secret import Secret
 
-_T = TypeVar("_T")
 _Marked = tuple[Any, Callable[..., Any]]
 
 
@@ -48,14 +47,6 @@ def collect_module(module: ModuleType) -> FunctionPlugin:
     """Make a plugin of all marked functions that a module defines."""
     found = (value for value in vars(module).values() if callable(value) and hasattr(value, MARK))
     return FunctionPlugin(found)
-
-
-async def settle(value: Awaitable[_T] | _T) -> _T:
-    """Return ``value``, awaited where it is awaitable: plugins may be written either way."""
-    if inspect.isawaitable(value):
-        awaited: _T = await value
-        return awaited
-    return value
 
 
 async def run_rules(plugin: Plugin, command: EnvironmentValidation) -> ValidationResult:
@@ -149,13 +140,17 @@ def _marked(plugin: Plugin) -> Iterator[_Marked]:
 async def _items(answer: Any) -> list[Any]:
     """A rule may return nothing, one message, a list, or be a generator of either kind."""
     if isinstance(answer, AsyncIterable):
-        return [item async for item in answer]
+        return await settle(_listed(answer))
     answer = await settle(answer)
     if answer is None:
         return []
     if isinstance(answer, (str, Finding)):
         return [answer]
     return list(answer)
+
+
+async def _listed(items: AsyncIterable[Any]) -> list[Any]:
+    return [item async for item in items]
 
 
 def _finding(item: Any, mark: RuleMark, variable: Var) -> Finding:

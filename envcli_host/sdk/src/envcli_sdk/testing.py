@@ -10,7 +10,6 @@ There is no sandbox here: use `envcli plugin dev` for that.
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import hashlib
 import hmac
@@ -37,10 +36,10 @@ from envcli_sdk.commands import (
     Var,
 )
 from envcli_sdk.context import build_context
+from envcli_sdk.driving import Driver, settle
 from envcli_sdk.errors import PermissionDeniedError, PluginError
 from envcli_sdk.guest import load_plugin
 from envcli_sdk.plugin import Plugin
-from envcli_sdk.routing import settle
 from envcli_sdk.secret import Secret
 from envcli_sdk.wire import (
     command_from_wire,
@@ -150,15 +149,15 @@ class FakeHost:
 class RunningPlugin:
     """An initialized plugin; every command and result goes through its JSON form."""
 
-    def __init__(self, plugin: Plugin, host: FakeHost, runner: asyncio.Runner) -> None:
+    def __init__(self, plugin: Plugin, host: FakeHost, driver: Driver) -> None:
         self.plugin = plugin
         self.host = host
-        self._runner = runner
+        self._driver = driver
 
     def execute(self, command: Command) -> Result:
         """Carry out any command."""
         sent = command_from_wire(_through_json(command_to_wire(command)))
-        result = self._runner.run(self._settled(sent))
+        result = self._driver.run(self._settled(sent))
         return result_from_wire(_through_json(result_to_wire(result)), command)
 
     async def _settled(self, command: Command) -> Result:
@@ -188,7 +187,7 @@ class RunningPlugin:
     def publish(self, name: str, data: Mapping[str, Any] | None = None) -> None:
         """Tell the plugin of an event."""
         event = event_from_wire(_through_json(event_to_wire(Event(name, data or {}))))
-        self._runner.run(settle(self.plugin.handle_event(event)))
+        self._driver.run(settle(self.plugin.handle_event(event)))
 
 
 @contextmanager
@@ -217,12 +216,12 @@ def running(
     copied = {name: dict(values) for name, values in (environments or {}).items()}
     host = FakeHost(copied, dict(config or {}), dict(secrets or {}), set(denied))
     context = build_context(host, instance, host.config, tuple(host.secrets), made.config)
-    with asyncio.Runner() as runner:
-        runner.run(settle(made.initialize(context)))
+    with Driver() as driver:
+        driver.run(settle(made.initialize(context)))
         try:
-            yield RunningPlugin(made, host, runner)
+            yield RunningPlugin(made, host, driver)
         finally:
-            runner.run(settle(made.cleanup()))
+            driver.run(settle(made.cleanup()))
 
 
 def _through_json(value: Any) -> Any:
