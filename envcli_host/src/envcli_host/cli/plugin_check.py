@@ -16,14 +16,18 @@ def run_verify(arguments: argparse.Namespace) -> int:
 
     paths = HostPaths.from_environment()
     registry = Registry.load(paths)
-    records = [registry.find(name) for name in arguments.plugins] or [r for r in registry if r.origin is Origin.INDEX]
+    records = [registry.find(name) for name in arguments.plugins] or [
+        r for r in registry if r.origin is Origin.INDEX
+    ]
     report, failed = [], False
     for record in records:
         try:
             found = verify_release(record, paths)
         except EnvcliError as error:
             failed = True
-            report.append({"plugin": record.project, "version": record.version, "ok": False, "reason": str(error)})
+            report.append(
+                {"plugin": record.project, "version": record.version, "ok": False, "reason": str(error)}
+            )
         else:
             text = f"{found.files} files of {found.wheels} wheels are as signed"
             report.append({"plugin": record.project, "version": record.version, "ok": True, "reason": text})

@@ -99,4 +99,8 @@ def _show(arguments: argparse.Namespace, manifest: "PluginManifest", paths: Host
         return
     for field in manifest.config:
         value = shown.get(field.name, "(not set)")
-        print(escape_controls(f"{field.name} = {value}  # {field.type}{', ' + field.help if field.help else ''}"))
+        print(
+            escape_controls(
+                f"{field.name} = {value}  # {field.type}{', ' + field.help if field.help else ''}"
+            )
+        )
