@@ -21,4 +21,6 @@ class TemplateHook(BuildHookInterface[Any]):
         found = next((path for path in candidates if (path / "cookiecutter.json").is_file()), None)
         if found is None:
             raise FileNotFoundError(f"the plugin template is in none of {', '.join(map(str, candidates))}")
-        build_data["force_include"][str(found)] = INSIDE_WHEEL if self.target_name == "wheel" else INSIDE_SDIST
+        build_data["force_include"][str(found)] = (
+            INSIDE_WHEEL if self.target_name == "wheel" else INSIDE_SDIST
+        )

@@ -4,7 +4,6 @@ Does nothing when no ``pyproject.toml`` of ours changed since the last time in t
 """
 
 import hashlib
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -34,11 +33,9 @@ def main() -> None:
     wanted = fingerprint(names)
     if stamp.exists() and stamp.read_text() == wanted:
         return
-    # A folder has no hash; everything that has one came from the lock before.
-    env = {name: value for name, value in os.environ.items() if name != "UV_REQUIRE_HASHES"}
     ours = [part for name in names for part in ("-e", str(ROOT / name))]
     uv = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", sys.executable]
-    subprocess.run([*uv, "--no-deps", "--no-build-isolation", *ours], check=True, env=env)
+    subprocess.run([*uv, "--no-deps", "--no-build-isolation", *ours], check=True)
     stamp.write_text(wanted)
 
 

@@ -30,6 +30,12 @@ def test_commands_of_the_page_work(page: str, tmp_path: Path) -> None:
     env |= {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}", "ENVCLI_HOME": str(tmp_path / "home")}
     script = "set -euo pipefail\n" + "\n".join(found)
     done = subprocess.run(
-        ["bash", "-c", script], cwd=work, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        ["bash", "-c", script],
+        cwd=work,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
