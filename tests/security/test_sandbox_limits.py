@@ -72,9 +72,11 @@ def test_wall_time_ends(tier: Tier, what: str) -> None:
 
 def test_nothing_outlives_the_sandbox(tier: Tier) -> None:
     needs(tier)
+    others = _descendants(os.getpid())
     with open_sandbox(request_for(tier), NullBroker(), Recorder()) as sandbox:
-        started = _descendants(os.getpid())
+        started = _descendants(os.getpid()) - others
         assert sandbox.call("behaviour", {"what": "linger"}) == "lingering"
+    assert started
     assert _wait_until_gone(started)
 
 
