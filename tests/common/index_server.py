@@ -24,11 +24,12 @@ import pytest
 from envcli_index import queue
 from envcli_index.config import IndexConfig
 from envcli_index.database import connect, read, write
-from envcli_index.releases import Release, add_statement, find_release, save_envelope
+from envcli_index.enrolment import enrol
+from envcli_index.releases import Release, add_statement, closure_of, find_release, save_envelope
 from envcli_index.reviewer_tools import decide, keygen
-from envcli_index.reviewers import enrol
 from envcli_index.setup import initialise
 from envcli_index.trust.keys import load_signer
+from envcli_policy.release import ClosureFile, closure_digest
 from envcli_policy.statements import CAPABILITY, TEST_RESULT, VULNS, Statement, sign_statement
 
 from common.oidc_issuer import PUBLISHER, OidcIssuer, running_issuer
@@ -256,6 +257,7 @@ class IndexServer:
                 "configuration": [],
                 "passedTests": [],
                 "failedTests": [],
+                "envcli": {"closure_sha256": self.closure_digest(release)},
             },
             ("capability", CAPABILITY): {
                 "manifest": release.manifest,
@@ -268,11 +270,16 @@ class IndexServer:
         }
         with write(connect(self.config)) as connection:
             for (name, kind), predicate in predicates.items():
-                envelope = sign_statement(Statement(kind, release.subjects, predicate), signer)
+                envelope = sign_statement(Statement(kind, release.all_subjects, predicate), signer)
                 sha256 = hashlib.sha256(envelope).hexdigest()
                 save_envelope(self.config.statements, sha256, envelope)
                 add_statement(connection, release.id, name, kind, sha256, signer.public_key.keyid)
             queue.enqueue(connection, "gate", {"release": release.id}, f"release-{release.id}")
+
+    def closure_digest(self, release: Release) -> str:
+        """Return the digest of the dependencies that the database lists for a release."""
+        with read(connect(self.config)) as connection:
+            return closure_digest(ClosureFile(**entry) for entry in closure_of(connection, release.id))
 
     def decide(self, plugin: Plugin, *, approve: bool = True, reason: str = "looks right") -> str:
         """Sign and send a reviewer's decision, once the evidence is published."""

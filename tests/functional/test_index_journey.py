@@ -242,7 +242,8 @@ def test_reviewer_may_work_with_the_write_path_alone(index_server: IndexServer) 
     plugin = plugin_wheel()
     index_server.upload(plugin)
     index_server.vet(plugin)
-    index_server.wait_state(plugin, "needs-human")
+    record = f"/vetting/{plugin.project}/{plugin.version}.json"
+    index_server.wait_for(lambda: (index_server.get_json(record) or {}).get("state") == "needs-human")
     wanted = f"{plugin.project}=={plugin.version}"
     decide(
         index_server.config.devpi_url,

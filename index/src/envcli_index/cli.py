@@ -94,6 +94,7 @@ def _add_reviewer(commands: Any) -> None:
         "--out", type=Path, required=True, metavar="FILE", help="private key; FILE.pub is the public one"
     )
     _add_enrol(verbs, "enrol")
+    _add_retire(verbs)
 
 
 def _add_enrol(commands: Any, name: str) -> None:
@@ -101,6 +102,18 @@ def _add_enrol(commands: Any, name: str) -> None:
     command.add_argument("--name", required=True, help="how the person is called in verdicts")
     command.add_argument("--public", type=Path, required=True, metavar="FILE", help="public key, PEM")
     command.add_argument("--role", choices=("reviewer", "admin"), default="reviewer")
+    command.add_argument(
+        "--publisher",
+        action="append",
+        default=[],
+        metavar="UUID",
+        help="a publisher that the person belongs to and so cannot judge; repeatable",
+    )
+
+
+def _add_retire(commands: Any) -> None:
+    command = _add(commands, "retire", "accept nothing more that a reviewer's key signs", _retire)
+    command.add_argument("keyid", metavar="KEYID", help="as enrol printed it")
 
 
 def _add_signing(command: argparse.ArgumentParser) -> None:
@@ -211,11 +224,22 @@ def _keygen(arguments: argparse.Namespace) -> int:
 def _enrol(arguments: argparse.Namespace) -> int:
     from envcli_index.config import IndexConfig
     from envcli_index.database import connect
-    from envcli_index.reviewers import enrol
+    from envcli_index.enrolment import enrol
 
     engine = connect(IndexConfig.load(arguments.data))
-    keyid = enrol(engine, arguments.name, arguments.public.read_text(encoding="utf-8"), arguments.role)
+    pem = arguments.public.read_text(encoding="utf-8")
+    keyid = enrol(engine, arguments.name, pem, arguments.role, arguments.publisher)
     print(f"enrolled {arguments.name} with key {keyid}; the gate pins it at its next pass")
+    return 0
+
+
+def _retire(arguments: argparse.Namespace) -> int:
+    from envcli_index.config import IndexConfig
+    from envcli_index.database import connect
+    from envcli_index.enrolment import retire
+
+    retire(connect(IndexConfig.load(arguments.data)), arguments.keyid)
+    print(f"retired the key {arguments.keyid}; the gate says so at its next pass")
     return 0
 
 

@@ -251,6 +251,7 @@ reviewer_key = Table(
     Column("public", Text, nullable=False),
     Column("valid_from", UtcDateTime, nullable=False),
     Column("valid_until", UtcDateTime),
+    Column("publishers", JSON, nullable=False, default=list),  # whom the reviewer belongs to and cannot judge
 )
 
 download_day = Table(

@@ -4,28 +4,26 @@ The signature is the only authority: whoever carries a decision here, and the si
 nothing.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from envcli_policy.statements import (
     DECISION,
-    KeyRing,
+    TEST_RESULT,
     KeyRole,
     PinnedKey,
     Statement,
     Subject,
     VerifiedStatement,
-    keyid_of,
+    canonical_envelope,
+    parse_statement,
     sign_statement,
     verify_statement,
 )
+from envcli_policy.strict_json import parse_time
+from envcli_policy.vetting import ReleaseState
 from securesystemslib.signer import Signer  # type: ignore[attr-defined]
 from sqlalchemy import Connection, Engine, insert, select
 
@@ -33,12 +31,33 @@ from envcli_index import database as db
 from envcli_index import queue
 from envcli_index.config import IndexConfig
 from envcli_index.database import read, utc_now, write
+from envcli_index.enrolment import KEYID_SHOWN, reviewer_ring
 from envcli_index.errors import IndexServiceError
-from envcli_index.releases import Release, add_statement, find_release, save_envelope
+from envcli_index.releases import (
+    Release,
+    StoredStatement,
+    add_statement,
+    find_release,
+    save_envelope,
+    statements_of,
+)
 
 MAX_REASON = 4_000
-DECISION_ROLES = (KeyRole.REVIEWER, KeyRole.ADMIN)
+MAX_NAME = 120
+MAX_ADVISORY = 80
+MAX_VERSIONS = 1_000
+CLOCK_TOLERANCE = timedelta(minutes=5)
+DECISION_ROLES = (KeyRole.REVIEWER,)
+TAKEDOWN_ROLES = (KeyRole.REVIEWER, KeyRole.ADMIN)
 SEVERITIES = ("low", "medium", "high", "critical")
+DECIDABLE = frozenset(
+    {
+        ReleaseState.CHECKING,
+        ReleaseState.AUTO_APPROVED,
+        ReleaseState.NEEDS_HUMAN,
+        ReleaseState.APPROVED,
+    }
+)
 
 
 class DecisionError(IndexServiceError):
@@ -70,73 +89,6 @@ class Takedown:
     issued: datetime
 
 
-def enrol(engine: Engine, name: str, public_pem: str, role: str = KeyRole.REVIEWER) -> str:
-    """Accept a person's public key from now on; the gate pins it in trust metadata at its next pass.
-
-    Args:
-        engine: the database.
-        name: how the person is called in verdicts.
-        public_pem: Ed25519 public key.
-        role: ``reviewer`` or ``admin``.
-
-    Returns:
-        The key id.
-
-    Raises:
-        DecisionError: no Ed25519 public key, or the key is enrolled already.
-    """
-    keyid = _public_key_id(public_pem)
-    row = {"keyid": keyid, "name": name, "role": role, "public": public_pem, "valid_from": utc_now()}
-    with write(engine) as connection:
-        if connection.execute(
-            select(db.reviewer_key.c.keyid).where(db.reviewer_key.c.keyid == keyid)
-        ).first():
-            raise DecisionError(f"the key {keyid[:16]} is enrolled already")
-        connection.execute(insert(db.reviewer_key).values(row))
-        queue.enqueue(connection, "publish-keys", {}, "publish-keys")
-    return keyid
-
-
-def _public_key_id(public_pem: str) -> str:
-    try:
-        key = load_pem_public_key(public_pem.encode())
-    except (ValueError, UnsupportedAlgorithm) as error:
-        raise DecisionError(
-            "the file holds no public key in PEM", remedy="Give the .pub file of the reviewer"
-        ) from error
-    if not isinstance(key, Ed25519PublicKey):
-        raise DecisionError("the key is no Ed25519 key", remedy="Make one with envcli-index reviewer keygen")
-    return keyid_of(key)
-
-
-def enrolled_keys(connection: Connection) -> list[dict[str, Any]]:
-    """Return every enrolled key as entries of ``trust/keys.json``."""
-    rows = connection.execute(select(db.reviewer_key).order_by(db.reviewer_key.c.keyid))
-    return [
-        {
-            "keyid": row.keyid,
-            "scheme": "ed25519",
-            "public": row.public,
-            "role": row.role,
-            "name": row.name,
-            "valid_from": timestamp(row.valid_from),
-            "valid_until": timestamp(row.valid_until) if row.valid_until else None,
-        }
-        for row in rows
-    ]
-
-
-def reviewer_ring(connection: Connection) -> KeyRing:
-    """Return the enrolled keys as a key ring."""
-    rows = connection.execute(select(db.reviewer_key))
-    return KeyRing(
-        tuple(
-            PinnedKey(row.keyid, row.public, KeyRole(row.role), row.name, row.valid_from, row.valid_until)
-            for row in rows
-        )
-    )
-
-
 def timestamp(moment: datetime) -> str:
     """Return a time as RFC 3339 in UTC with whole seconds."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -153,9 +105,13 @@ def sign_decision(
         reason: why; kept with the release and shown to the publisher.
         rules: ids of the observations' rules that the reviewer judged.
         signer: the reviewer's key.
+
+    Raises:
+        DecisionError: the release was not vetted yet.
     """
     predicate = {
         "decision": "approve" if approve else "reject",
+        "vetting": _vetting_of(record),
         "project": record["project"],
         "version": record["version"],
         "reason": reason,
@@ -163,6 +119,16 @@ def sign_decision(
         "time": timestamp(utc_now()),
     }
     return sign_statement(Statement(DECISION, _subjects(record["files"]), predicate), signer)
+
+
+def _vetting_of(record: Mapping[str, Any]) -> str:
+    """Return the digest of the vetting statement: a decision is about this evidence and no later one."""
+    listed = [one["sha256"] for one in record["statements"] if one["predicateType"] == TEST_RESULT]
+    if not listed:
+        raise DecisionError(
+            f"{record['project']} {record['version']} was not checked yet", remedy="Wait for the checks"
+        )
+    return str(listed[-1])
 
 
 def sign_takedown(
@@ -213,26 +179,58 @@ def accept_decision(engine: Engine, config: IndexConfig, envelope: bytes) -> Rel
 
     Raises:
         PolicyError: the envelope is malformed or not signed by an enrolled key.
-        DecisionError: it is no decision, or not about exactly the release's files.
+        DecisionError: it is no decision, not about exactly the release's files and their vetting, older than what the
+            same reviewer decided, or by somebody of the publisher itself.
         UnknownReleaseError: the release does not exist.
     """
-    verified, predicate = _verify(engine, envelope)
+    envelope = canonical_envelope(envelope)
+    verified, who = _verify(engine, envelope, DECISION_ROLES)
+    predicate = verified.statement.predicate
     if predicate.get("decision") not in {"approve", "reject"}:
         raise DecisionError("the statement is no decision to approve or reject")
-    with read(engine) as connection:
-        found = find_release(connection, _text(predicate, "project"), _text(predicate, "version"))
-    if set(verified.statement.subjects) != set(found.all_subjects):
-        raise DecisionError(
-            f"the decision is not about the files that {found.label} has now",
-            remedy="Look at the release again and decide again",
-        )
-    keyid = verified.functionary.identity
-    save_envelope(config.statements, verified.sha256, envelope)
+    project, version = _text(predicate, "project", MAX_NAME), _text(predicate, "version", MAX_NAME)
+    name = f"decision-{who.keyid[:KEYID_SHOWN]}"
     with write(engine) as connection:
-        name = f"decision-{keyid[:8]}"
-        add_statement(connection, found.id, name, DECISION, verified.sha256, keyid)
+        found = find_release(connection, project, version)
+        kept = statements_of(connection, found.id)
+        _check_decidable(found, who)
+        _check_evidence(found, kept, verified.statement)
+        _check_order(config, [one for one in kept if one.name == name], predicate)
+        save_envelope(config.statements, verified.sha256, envelope)
+        add_statement(connection, found.id, name, DECISION, verified.sha256, who.keyid)
         queue.enqueue(connection, "gate", {"release": found.id}, f"release-{found.id}")
     return found
+
+
+def _check_decidable(release: Release, who: PinnedKey) -> None:
+    if release.state not in DECIDABLE:
+        raise DecisionError(f"{release.label} is {release.state}: there is nothing to decide")
+    if release.publisher.uuid in who.publishers:
+        raise DecisionError(
+            f"{who.name} belongs to the publisher of {release.label}", remedy="Ask another reviewer"
+        )
+
+
+def _check_evidence(release: Release, kept: Sequence[StoredStatement], decision: Statement) -> None:
+    vetting = {one.sha256 for one in kept if one.predicate_type == TEST_RESULT}
+    if (
+        set(decision.subjects) != set(release.all_subjects)
+        or decision.predicate.get("vetting") not in vetting
+    ):
+        raise DecisionError(
+            f"the decision is not about the files and the vetting that {release.label} has now",
+            remedy="Look at the release again and decide again",
+        )
+
+
+def _check_order(
+    config: IndexConfig, earlier: Sequence[StoredStatement], predicate: Mapping[str, Any]
+) -> None:
+    """Whoever kept an older decision of a reviewer cannot put it in the place of a newer one."""
+    for one in earlier:
+        old = parse_statement((config.statements / one.sha256).read_bytes())
+        if _time(old.predicate) > _time(predicate):
+            raise DecisionError("the same reviewer has decided since", remedy="Decide again")
 
 
 def accept_takedown(engine: Engine, config: IndexConfig, envelope: bytes) -> str:
@@ -242,7 +240,8 @@ def accept_takedown(engine: Engine, config: IndexConfig, envelope: bytes) -> str
         PolicyError: the envelope is malformed or not signed by an enrolled key.
         DecisionError: it is no takedown.
     """
-    verified, _ = _verify(engine, envelope)
+    envelope = canonical_envelope(envelope)
+    verified, _ = _verify(engine, envelope, TAKEDOWN_ROLES)
     order = parse_takedown(verified.statement)
     takedown_id = f"ENVCLI-TD-{verified.sha256[:16]}"
     save_envelope(config.statements, verified.sha256, envelope)
@@ -273,51 +272,55 @@ def _insert_takedown(
 
 
 def parse_takedown(statement: Statement) -> Takedown:
-    """Read the takedown in a verified statement.
+    """Read the takedown in a verified statement, within what hosts accept in ``takedowns.json``.
 
     Raises:
         DecisionError: it is something else or incomplete.
+        MalformedError: its time is none.
     """
     predicate = statement.predicate
     versions, severity = predicate.get("versions"), predicate.get("severity")
     if predicate.get("decision") not in {"quarantine", "remove"} or severity not in SEVERITIES:
         raise DecisionError("the statement is no takedown")
-    if not isinstance(versions, list) or not versions or not all(isinstance(one, str) for one in versions):
-        raise DecisionError("the takedown names no versions")
-    advisory = predicate.get("advisory")
+    if not isinstance(versions, list) or not 0 < len(versions) <= MAX_VERSIONS:
+        raise DecisionError("the takedown names no versions, or too many")
+    if not all(isinstance(one, str) and 0 < len(one) <= MAX_NAME for one in versions):
+        raise DecisionError("the takedown names something that is no version")
     return Takedown(
-        project=_text(predicate, "project"),
+        project=_text(predicate, "project", MAX_NAME),
         versions=tuple(versions),
         sha256=tuple(subject.sha256 for subject in statement.subjects),
         reason=_text(predicate, "reason"),
         severity=severity,
-        advisory=advisory if isinstance(advisory, str) else None,
+        advisory=_text(predicate, "advisory", MAX_ADVISORY) if predicate.get("advisory") else None,
         remove=predicate["decision"] == "remove",
-        issued=datetime.fromisoformat(_text(predicate, "time")),
+        issued=_time(predicate),
     )
 
 
-def _verify(engine: Engine, envelope: bytes) -> tuple[VerifiedStatement, Mapping[str, Any]]:
+def _verify(engine: Engine, envelope: bytes, roles: Sequence[KeyRole]) -> tuple[VerifiedStatement, PinnedKey]:
+    """Return what an enrolled key signed, and the key; the time in it must lie in the key's life."""
     with read(engine) as connection:
         ring = reviewer_ring(connection)
-    verified = verify_statement(envelope, ring, DECISION_ROLES, utc_now())
+    verified = verify_statement(envelope, ring, roles, utc_now())
     if verified.statement.predicate_type != DECISION:
         raise DecisionError("the statement is no decision")
-    return verified, verified.statement.predicate
+    who = next(key for key in ring.keys if key.keyid == verified.functionary.identity)
+    signed = _time(verified.statement.predicate)
+    if not who.valid_from - CLOCK_TOLERANCE <= signed <= utc_now() + CLOCK_TOLERANCE:
+        raise DecisionError(
+            f"the statement says it was signed at {timestamp(signed)}, when the key did not count",
+            remedy="Compare the clocks, and sign again",
+        )
+    return verified, who
 
 
-def _text(predicate: Mapping[str, Any], name: str) -> str:
+def _text(predicate: Mapping[str, Any], name: str, limit: int = MAX_REASON) -> str:
     value = predicate.get(name)
-    if not isinstance(value, str) or not 0 < len(value) <= MAX_REASON:
+    if not isinstance(value, str) or not 0 < len(value) <= limit:
         raise DecisionError(f"the statement's {name} is missing or too long")
     return value
 
 
-def envelope_digest(envelope: bytes) -> str:
-    """Return the SHA-256 of an envelope in hexadecimal."""
-    return hashlib.sha256(envelope).hexdigest()
-
-
-def keys_document(entries: Sequence[Mapping[str, Any]]) -> bytes:
-    """Return the TUF target ``trust/keys.json``."""
-    return json.dumps({"version": 1, "keys": list(entries)}, sort_keys=True).encode()
+def _time(predicate: Mapping[str, Any]) -> datetime:
+    return parse_time(predicate.get("time"), "the statement's time")

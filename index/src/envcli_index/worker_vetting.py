@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import httpx
+from envcli_policy.release import ClosureFile
 from envcli_policy.statements import (
     CAPABILITY,
     TEST_RESULT,
@@ -99,7 +100,8 @@ class ReleaseVetting:
                 raise InconclusiveError(f"{release.label}: {report.problems[0]}", remedy="It is tried again")
             for wheel in closure.wheels:
                 self._keep_wheel(wheel)
-        signed = [self._sign(statement) for statement in report.statements()]
+        vetted = [ClosureFile(one.name, one.version, one.filename, one.sha256) for one in closure.wheels]
+        signed = [self._sign(statement) for statement in report.statements(vetted)]
         self._store(job, release, report, closure, signed)
         return f"{release.label}: {report.verdict}, {len(report.observations)} observations"
 

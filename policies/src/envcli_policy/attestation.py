@@ -78,7 +78,8 @@ class AttestationFacts:
     def as_statement(self) -> VerifiedStatement:
         """These facts in the form that a layout judges."""
         subject = Subject(self.subject_name, self.subject_sha256)
-        who = Functionary(PUBLISHER, self.identity, self.identity, self.issuer)
+        uuid = self.identity.removeprefix(f"{self.issuer}/publishers/")
+        who = Functionary(PUBLISHER, self.identity, self.identity, self.issuer, (uuid,))
         return VerifiedStatement(self.kind, Statement(self.predicate_type, (subject,), {}), who, self.sha256)
 
 

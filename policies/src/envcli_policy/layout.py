@@ -39,7 +39,7 @@ class ConstraintError(LayoutError):
 
 
 class DisjointError(LayoutError):
-    """The same functionary performed two steps that must be performed by different ones."""
+    """The same functionary, or two of the same publisher, performed two steps that must be apart."""
 
     rule = "layout-disjoint"
 
@@ -146,7 +146,7 @@ def verify_layout(
     Raises:
         StepMissingError: A step was performed by too few functionaries for some file.
         ConstraintError: A functionary of a step said something the layout does not allow.
-        DisjointError: Two steps that must be apart share a functionary.
+        DisjointError: Two steps that must be apart share a functionary, or functionaries of one publisher.
     """
     wanted = tuple(subjects)
     if not wanted:
@@ -215,13 +215,14 @@ def _check_constraints(step: Step, one: VerifiedStatement) -> None:
 def _check_disjoint(group: tuple[str, ...], performed: Mapping[str, tuple[VerifiedStatement, ...]]) -> None:
     seen: dict[str, str] = {}
     for step in group:
-        for identity in {one.functionary.identity for one in performed[step]}:
-            if identity in seen:
+        who = [one.functionary for one in performed[step]]
+        for mark in {mark for one in who for mark in (one.identity, *one.publishers)}:
+            if mark in seen:
                 raise DisjointError(
-                    f"{identity} performed both {seen[identity]!r} and {step!r}",
+                    f"{mark} performed both {seen[mark]!r} and {step!r}",
                     remedy="These steps must be performed by different functionaries",
                 )
-            seen[identity] = step
+            seen[mark] = step
 
 
 def _parse_step(entry: Fields) -> Step:

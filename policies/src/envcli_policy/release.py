@@ -6,6 +6,7 @@ Parsing says only that a document has its shape. What it is worth is decided by 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -114,6 +115,16 @@ class VerificationSummary:
     closure: tuple[ClosureFile, ...]
     capability_sha256: str
     reviewed_by: tuple[str, ...]
+
+
+def closure_digest(files: Iterable[ClosureFile]) -> str:
+    """Return the SHA-256 (hexadecimal) over name, version, file name and digest of every dependency wheel.
+
+    The vetting statement carries it, so that the gate and a reviewer's decision are bound to this closure and to no
+    other. The order of `files` does not matter.
+    """
+    rows = sorted([file.filename, file.sha256, file.name, file.version] for file in files)
+    return hashlib.sha256(json.dumps(rows, separators=(",", ":")).encode()).hexdigest()
 
 
 def parse_release_record(data: bytes) -> ReleaseRecord:

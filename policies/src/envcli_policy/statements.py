@@ -111,7 +111,7 @@ class Statement:
 @dataclass(frozen=True, slots=True)
 class PinnedKey:
     """One entry of ``trust/keys.json``. The key counts from `valid_from` up to, not including,
-    `valid_until`.
+    `valid_until`. `publishers` are the uuids of the publishers that its holder belongs to.
     """
 
     keyid: str
@@ -120,6 +120,7 @@ class PinnedKey:
     name: str
     valid_from: datetime
     valid_until: datetime | None = None
+    publishers: tuple[str, ...] = ()
 
     def is_valid_at(self, at: datetime) -> bool:
         """Whether the key counts at this time."""
@@ -129,13 +130,14 @@ class PinnedKey:
 @dataclass(frozen=True, slots=True)
 class Functionary:
     """Who performed a step: `identity` is a key id or a certificate's identity URI, `issuer` empty for
-    keys.
+    keys. `publishers` are the uuids of the publishers that the same person acts for.
     """
 
     role: str
     name: str
     identity: str
     issuer: str = ""
+    publishers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +192,18 @@ def sign_statement(statement: Statement, signer: Signer) -> bytes:
     return json.dumps(envelope.to_dict(), sort_keys=True, separators=(",", ":")).encode()
 
 
+def canonical_envelope(envelope: bytes) -> bytes:
+    """Return the one spelling of an envelope that `sign_statement` writes.
+
+    A signature covers the payload, not the JSON around it: without this, everybody who saw an envelope could
+    make others with other digests out of it.
+
+    Raises:
+        MalformedError: The envelope is not the documented shape.
+    """
+    return json.dumps(_parse_envelope(envelope).to_dict(), sort_keys=True, separators=(",", ":")).encode()
+
+
 def parse_statement(envelope: bytes) -> Statement:
     """Read the statement of an envelope **without verifying it**; use only to display or to pick a role.
 
@@ -226,7 +240,7 @@ def verify_statement(envelope: bytes, keys: KeyRing, roles: Iterable[str], at: d
         for key in keys.select(role, at):
             if key.keyid in parsed.signatures and _is_signed_by(parsed, key):
                 statement = _parse_payload(parsed.payload)
-                who = Functionary(key.role, key.name, key.keyid)
+                who = Functionary(key.role, key.name, key.keyid, publishers=key.publishers)
                 return VerifiedStatement(
                     _kind(statement), statement, who, hashlib.sha256(envelope).hexdigest()
                 )
@@ -261,7 +275,7 @@ def _is_signed_by(envelope: Envelope, key: PinnedKey) -> bool:
 
 
 def _parse_key(entry: Fields) -> PinnedKey:
-    entry.only("keyid", "scheme", "public", "role", "name", "valid_from", "valid_until")
+    entry.only("keyid", "scheme", "public", "role", "name", "valid_from", "valid_until", "publishers")
     name = entry.text("name", limit=200)
     if entry.text("scheme", limit=20) != "ed25519":
         raise MalformedError(f"{entry.what}: only the scheme 'ed25519' is known")
@@ -272,7 +286,9 @@ def _parse_key(entry: Fields) -> PinnedKey:
     keyid, public = entry.sha256("keyid"), entry.text("public", limit=2000)
     if keyid_of(_load_public(public, name)) != keyid:
         raise MalformedError(f"{entry.what}: the key id of {name!r} is not the SHA-256 of its key")
-    return PinnedKey(keyid, public, role, name, entry.time("valid_from"), entry.optional_time("valid_until"))
+    start, end = entry.time("valid_from"), entry.optional_time("valid_until")
+    publishers = entry.texts("publishers", limit=100) if "publishers" in entry else ()
+    return PinnedKey(keyid, public, role, name, start, end, publishers)
 
 
 def _load_public(pem: str, name: str) -> Ed25519PublicKey:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -138,3 +139,14 @@ def test_a_layout_with_a_slip_is_refused(path: str, value: Any) -> None:
     node[last] = value
     with pytest.raises(MalformedError):
         Layout.from_json(json.dumps(document).encode())
+
+
+def test_reviewer_of_the_publisher_is_not_apart_from_it() -> None:
+    uuid = "3f0c0b0a-9f2e-4c57-8c6d-1a2b3c4d5e6f"
+    statements = complete()
+    for position, one in enumerate(statements):
+        if one.functionary.role in {"publisher", "reviewer"}:
+            who = replace(one.functionary, publishers=(uuid,))
+            statements[position] = replace(one, functionary=who)
+    with pytest.raises(DisjointError, match=uuid):
+        verify_layout(LAYOUT, statements, [WHEEL, SOURCE])

@@ -61,7 +61,7 @@ def _step(gate: Gate, release: Release) -> bool:
 def _judge_checks(gate: Gate, release: Release) -> bool:
     result = _latest(collect(gate, release), PredicateKind.TEST_RESULT, release)
     if result is None:
-        with write(gate.engine) as connection:  # the checks have not spoken about every wheel yet
+        with write(gate.engine) as connection:  # the checks have not spoken about every file yet
             queue.enqueue(connection, "vet", {"release": release.id}, f"release-{release.id}")
         return False
     action, reason = _VERDICTS.get(str(result.statement.predicate.get("result")), _VERDICTS["FAILED"])
@@ -100,7 +100,7 @@ def _promote(gate: Gate, release: Release) -> bool:
 
 
 def _latest(evidence: Evidence, kind: PredicateKind, release: Release) -> VerifiedStatement | None:
-    found = evidence.covering(kind, release.subjects)
+    found = evidence.covering(kind, release.all_subjects)
     return found[-1] if found and release.subjects else None
 
 

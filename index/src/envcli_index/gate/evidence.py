@@ -16,6 +16,7 @@ from envcli_policy.statements import (
 )
 
 from envcli_index.database import read, utc_now
+from envcli_index.enrolment import retired_keyids
 from envcli_index.gate.context import Gate, GateRefusalError
 from envcli_index.releases import Release, StoredStatement, closure_of, statements_of
 from envcli_index.upload.verification import trusted_root
@@ -47,13 +48,24 @@ class Evidence:
 
 
 def collect(gate: Gate, release: Release) -> Evidence:
-    """Read and verify the statements about a release; what does not verify counts as absent."""
+    """Read and verify the statements about a release; what does not verify counts as absent.
+
+    So does a decision that was made on the evidence of an earlier vetting.
+    """
     with read(gate.engine) as connection:
+        retired = retired_keyids(connection)
         stored = statements_of(connection, release.id)
         closure = closure_of(connection, release.id)
     keys = gate.keys()
-    verified = tuple(one for row in stored for one in _verified(gate, keys, row))
-    return Evidence(verified, {row.sha256: row.name for row in stored}, tuple(closure))
+    verified = [one for row in stored for one in _verified(gate, keys, row)]
+    vetted = {one.sha256 for one in verified if one.kind is PredicateKind.TEST_RESULT}
+    counted = tuple(
+        one
+        for one in verified
+        if one.functionary.identity not in retired
+        and (one.kind is not PredicateKind.DECISION or one.statement.predicate.get("vetting") in vetted)
+    )
+    return Evidence(counted, {row.sha256: row.name for row in stored}, tuple(closure))
 
 
 def _verified(gate: Gate, keys: KeyRing, row: StoredStatement) -> Iterator[VerifiedStatement]:
@@ -71,7 +83,7 @@ def _verified(gate: Gate, keys: KeyRing, row: StoredStatement) -> Iterator[Verif
 
 
 def publish_statements(gate: Gate, release: Release) -> tuple[VerifiedStatement, ...]:
-    """Verify again what the publisher attested about every wheel.
+    """Verify again what the publisher attested about every file.
 
     Raises:
         AttestationError: an attestation does not verify any more.
@@ -79,11 +91,11 @@ def publish_statements(gate: Gate, release: Release) -> tuple[VerifiedStatement,
     root = trusted_root(gate.config)
     facts = [
         fact
-        for wheel in release.wheels
+        for file in release.files
         for fact in verify_attestations(
-            wheel.attestations.encode(),
-            filename=wheel.filename,
-            sha256=wheel.sha256,
+            file.attestations.encode(),
+            filename=file.filename,
+            sha256=file.sha256,
             trusted_root=root,
             expected_identity=release.publisher.identity,
             expected_issuer=release.publisher.issuer,

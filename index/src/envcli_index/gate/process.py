@@ -18,6 +18,7 @@ from envcli_index import queue
 from envcli_index.config import IndexConfig
 from envcli_index.database import connect, read, upgrade, write
 from envcli_index.devpi_client import DevpiClient
+from envcli_index.enrolment import enrolled_keys, keys_document
 from envcli_index.errors import ConfigError, IndexServiceError
 from envcli_index.events import publish_feed
 from envcli_index.gate.approval import consider
@@ -27,7 +28,6 @@ from envcli_index.gate.takedowns import carry_out
 from envcli_index.public.render import Renderer
 from envcli_index.queue import Job
 from envcli_index.releases import open_release_ids
-from envcli_index.reviewers import enrolled_keys, keys_document
 from envcli_index.statistics import roll_up
 from envcli_index.trust.errors import TrustError
 from envcli_index.trust.keys import load_signer

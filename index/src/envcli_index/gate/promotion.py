@@ -7,6 +7,8 @@ the state and the pages, so that no host ever sees a release that trust metadata
 import hashlib
 
 from envcli_policy.layout import verify_layout
+from envcli_policy.release import ClosureFile, closure_digest, parse_summary
+from envcli_policy.statements import PredicateKind, parse_statement
 from envcli_policy.vetting import Action, ReleaseState
 from sqlalchemy import select
 
@@ -33,7 +35,8 @@ def promote(gate: Gate, release: Release) -> None:
     _refuse_taken_down(gate, release)
     evidence = collect(gate, release)
     layout, raw_layout = gate.layout()
-    verify_layout(layout, (*publish_statements(gate, release), *evidence.statements), release.subjects)
+    verify_layout(layout, (*publish_statements(gate, release), *evidence.statements), release.all_subjects)
+    _check_closure(evidence, release)
     _admit_closure(gate, evidence)
     vsa = summarise(gate, release, evidence, raw_layout)
     gate.devpi.promote(
@@ -43,7 +46,7 @@ def promote(gate: Gate, release: Release) -> None:
         {one.filename: one.sha256 for one in release.files},
     )
     _put_wheels(gate, release)
-    gate.tuf.publish(release_target(release, vsa, ReleaseState.RELEASED))
+    gate.tuf.publish(release_target(gate, release, vsa, ReleaseState.RELEASED))
     with write(gate.engine) as connection:
         move(gate, connection, release, Action.PROMOTE, "every step of the layout was performed")
 
@@ -56,15 +59,19 @@ def republish(gate: Gate, release: Release) -> None:
         _put_wheels(gate, release)
     vsa = kept_summary(gate, release)
     if vsa is not None:
-        gate.tuf.publish(release_target(release, vsa, release.state))
+        gate.tuf.publish(release_target(gate, release, vsa, release.state))
 
 
-def release_target(release: Release, vsa_sha256: str, state: ReleaseState) -> dict[str, bytes]:
-    """Return the TUF target of a release by its path."""
+def release_target(gate: Gate, release: Release, vsa_sha256: str, state: ReleaseState) -> dict[str, bytes]:
+    """Return the TUF target of a release by its path.
+
+    The publisher is the one whom the verdict names: hosts compare both, and a publisher may be called otherwise since.
+    """
+    publisher = parse_summary(parse_statement(gate.envelope(vsa_sha256))).publisher
     record = {
         "project": release.project,
         "project_uuid": release.project_uuid,
-        "publisher": publisher_record(release.publisher),
+        "publisher": publisher_record(publisher),
         "version": release.version,
         "files": {file.filename: file.sha256 for file in release.wheels},
         "vsa_sha256": vsa_sha256,
@@ -80,6 +87,16 @@ def _refuse_taken_down(gate: Gate, release: Release) -> None:
             named = row.project == release.project and {"*", release.version} & set(row.versions)
             if named or digests & set(row.sha256):
                 raise GateRefusalError(f"{release.label} was taken down: {row.reason}")
+
+
+def _check_closure(evidence: Evidence, release: Release) -> None:
+    """The closure in the database is the one that the vetting statement is signed over, no wheel more or less."""
+    vetted = evidence.covering(PredicateKind.TEST_RESULT, release.all_subjects)
+    said = {one.statement.predicate.get("envcli", {}).get("closure_sha256") for one in vetted}
+    if said != {closure_digest(ClosureFile(**entry) for entry in evidence.closure)}:
+        raise GateRefusalError(
+            f"the dependencies of {release.label} are not those that were vetted", remedy="Run vetting again"
+        )
 
 
 def _admit_closure(gate: Gate, evidence: Evidence) -> None:

@@ -115,5 +115,5 @@ def _publish(gate: Gate, affected: list[Release]) -> None:
     for release in now:
         vsa = kept_summary(gate, release)
         if vsa is not None and release.promoted is not None:
-            targets |= release_target(release, vsa, release.state)
+            targets |= release_target(gate, release, vsa, release.state)
     gate.tuf.publish(targets)

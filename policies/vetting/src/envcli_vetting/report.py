@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from envcli_policy.release import ClosureFile, closure_digest
 from envcli_policy.statements import CAPABILITY, TEST_RESULT, VULNS, Statement, Subject
 from envcli_policy.strict_json import format_time
 from envcli_policy.vetting import Action
@@ -101,9 +102,12 @@ class VettingReport:
                 if (check.id, wheel) not in spoken:
                     yield f"{check.id} on {wheel}: {why.get((check.id, wheel)) or 'did not run'}"
 
-    def statements(self) -> tuple[Statement, ...]:
+    def statements(self, closure: Iterable[ClosureFile] = ()) -> tuple[Statement, ...]:
         """The statements to sign: test result always, capability and vulnerabilities as far as they were
         found.
+
+        Args:
+            closure: Every dependency wheel that was resolved; the test result carries their digest.
 
         Raises:
             VettingError: The report is inconclusive, so there is nothing to state.
@@ -111,7 +115,7 @@ class VettingReport:
         if self.verdict is Verdict.INCONCLUSIVE:
             raise VettingError(f"vetting is inconclusive: {self.problems[0]}", remedy="Run the checks again")
         subjects = tuple(Subject(file.name, file.sha256) for file in self.files)
-        made = [Statement(TEST_RESULT, subjects, self._test_result())]
+        made = [Statement(TEST_RESULT, subjects, self._test_result(closure_digest(closure)))]
         capability, vulnerabilities = self._capability(), self._vulnerabilities()
         if capability is not None:
             made.append(Statement(CAPABILITY, subjects, capability))
@@ -119,7 +123,7 @@ class VettingReport:
             made.append(Statement(VULNS, subjects, vulnerabilities))
         return tuple(made)
 
-    def _test_result(self) -> dict[str, Any]:
+    def _test_result(self, closure_sha256: str) -> dict[str, Any]:
         """https://github.com/in-toto/attestation/blob/main/spec/predicates/test-result.md"""
         named = {outcome: [] for outcome in Outcome}  # type: dict[Outcome, list[str]]
         for result in self.results:
@@ -139,7 +143,11 @@ class VettingReport:
             "passedTests": named[Outcome.PASS],
             "warnedTests": sorted(set(named[Outcome.FINDING]) - failed),
             "failedTests": sorted(failed),
-            "envcli": {"rules": sorted(rules), "vetting": version("envcli-vetting")},
+            "envcli": {
+                "rules": sorted(rules),
+                "vetting": version("envcli-vetting"),
+                "closure_sha256": closure_sha256,
+            },
         }
 
     def _facts(self, check: str) -> list[Mapping[str, Any]]:
