@@ -276,6 +276,8 @@ def test_strange_questions_get_a_plain_refusal(sigstore_instance: SigstoreInstan
 
 
 def test_secrets_stay_out_of_the_service_logs(sigstore_instance: SigstoreInstance) -> None:
+    token = sigstore_instance.issuer.identity_token(aud="elsewhere")
+    assert ask_certificate(sigstore_instance, token, {}).status_code >= 400
     data: Path = sigstore_instance.config.data
     written = "".join((data / f"{name}.stderr").read_text() for name in ("authority", "log", "timestamp"))
     assert "/api/v2/signingCert" in written

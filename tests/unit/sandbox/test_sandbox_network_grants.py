@@ -6,7 +6,7 @@ import ipaddress
 import pytest
 from envcli_sandbox import NetworkConnector, SandboxError
 from envcli_sandbox.network import NetworkGrant, is_allowed, parse_grant
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 
@@ -94,6 +94,7 @@ def test_addresses_need_grants_of_their_class(address: str, name: str, grant: st
 
 
 @given(st.ip_addresses())
+@example(ipaddress.IPv6Address("2002:808:808::1"))
 def test_a_wildcard_reaches_public_addresses_only(
     address: ipaddress.IPv4Address | ipaddress.IPv6Address,
 ) -> None:

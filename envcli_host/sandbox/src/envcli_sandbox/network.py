@@ -160,7 +160,8 @@ def is_allowed(address: Address, name: str, grant: NetworkGrant) -> bool:
         return is_literal
     if real.is_loopback:
         return is_literal or (not grant.is_wildcard and (name == "localhost" or name.endswith(".localhost")))
-    return real.is_global or not grant.is_wildcard
+    # Both: a tunnel's own address (6to4) is no public one, whatever it wraps.
+    return (real.is_global and address.is_global) or not grant.is_wildcard
 
 
 def _unwrapped(address: Address) -> Address:
