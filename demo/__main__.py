@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from demo.journey import Journey, run_journey
-from demo.market import free_port, running_market
+from demo.journey import Journey, run_journey, wait_for
+from demo.market import free_port, is_listening, running_market
 from demo.shell import DemoError, Report, Shell
 from demo.wheels import build_first_party, make_host
 
@@ -76,16 +76,7 @@ def moto_server(tools: Shell) -> Iterator[str]:
         stderr=subprocess.DEVNULL,
     )
     try:
-        tools.must(
-            "curl",
-            "-sS",
-            "--retry",
-            "60",
-            "--retry-delay",
-            "1",
-            "--retry-connrefused",
-            f"http://127.0.0.1:{port}/",
-        )
+        wait_for("moto's server", lambda: is_listening(port))
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()

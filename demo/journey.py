@@ -156,7 +156,7 @@ def publish_and_review(journey: Journey) -> None:
         ran = publish(journey, name)
         report.claim(f"{name} is signed and staged", ran, ran.status == 0)
     page = f"{journey.market.public}/simple/{AWS}/"
-    ran = shell.run("curl", "--silent", "--show-error", "--fail", page)
+    ran = shell.fetch(page)
     report.claim("a staged release is invisible to users", ran, ran.status != 0 and "404" in ran.output)
     for name in EXAMPLES:
         wait_for(f"vetting of {name}", lambda name=name: state_of(journey, name) == "needs-human")  # type: ignore[misc]
@@ -166,7 +166,7 @@ def publish_and_review(journey: Journey) -> None:
     for name in EXAMPLES:
         wait_for(f"release of {name}", lambda name=name: state_of(journey, name) == "released")  # type: ignore[misc]
     url = f"{journey.market.public}/statements/{AWS}/0.1.0/vsa.dsse.json"
-    ran = shell.run("curl", "--silent", "--show-error", "--fail", url)
+    ran = shell.fetch(url)
     report.claim("the gate signed a VSA and promoted", ran, ran.status == 0 and ran.shows("signatures"))
 
 
@@ -206,11 +206,11 @@ def sigstore(journey: Journey) -> None:
     """The sigstore command verifies the wheel by the bundle and the trust configuration that the index serves."""
     wheel = wheel_of(journey, AWS)
     base = journey.market.public
-    record = json.loads(journey.publisher.must("curl", "-sSf", f"{base}/projects/{AWS}.json").output)
+    record = json.loads(journey.publisher.fetch(f"{base}/projects/{AWS}.json").output)
     bundle, config = journey.folder / "bundle.json", journey.folder / "trust-config.json"
     place = f"{base}/integrity/{AWS}/0.1.0/{wheel.name}"
-    journey.publisher.must("curl", "-sSf", "-o", bundle, f"{place}/publish.sigstore.json")
-    journey.publisher.must("curl", "-sSf", "-o", config, f"{base}/trust/client-trust-config.json")
+    journey.publisher.fetch(f"{place}/publish.sigstore.json", bundle)
+    journey.publisher.fetch(f"{base}/trust/client-trust-config.json", config)
     ran = journey.publisher.run(
         "sigstore", "--trust-config", config, "verify", "identity", "--offline", "--bundle", bundle,
         "--cert-identity", record["publisher"]["identity"], "--cert-oidc-issuer", record["publisher"]["issuer"], wheel,
@@ -311,8 +311,8 @@ def tampered_install(journey: Journey) -> None:
 def catalog(journey: Journey) -> None:
     """The site shows the plugin, who made it, its verdict and what it asks for."""
     url = f"{journey.market.web}/plugins/{AWS}"
-    wait_for("the catalog", lambda: journey.user.run("curl", "-sSf", url).status == 0)
-    ran = journey.user.run("curl", "-sSf", url)
+    wait_for("the catalog", lambda: journey.user.fetch(url).status == 0)
+    ran = journey.user.fetch(url)
     holds = ran.shows(
         "Acme Tools", "network:connect", "envcli plugin install", r"0\.1\.0", "approved|passed|vetted"
     )
@@ -328,7 +328,7 @@ def takedown(journey: Journey) -> None:
     where = ("--server", journey.market.public, "--key", key)
     journey.reviewer.must("envcli-index", "takedown", *where, f"{RULE}==0.1.0", *why)
     page = f"{journey.market.public}/simple/{RULE}/"
-    wait_for("the takedown", lambda: ".whl" not in journey.user.run("curl", "-sSf", page).output)
+    wait_for("the takedown", lambda: ".whl" not in journey.user.fetch(page).output)
     journey.user.must("envcli", "index", "refresh")
     ran = journey.user.run("envcli", "validate", "-e", "dev")
     holds = ran.status != 0 and ran.shows("steals what it validates")

@@ -93,6 +93,10 @@ class Shell:
             raise DemoError(f"{ran.command} ended with {ran.status}:\n{ran.output}")
         return ran
 
+    def fetch(self, url: str, file: Path | None = None) -> Ran:
+        """Fetch a page as anybody may; its text, or a file with it, is the result."""
+        return self.run(sys.executable, Path(__file__).with_name("fetch.py"), url, *([file] if file else []))
+
 
 @dataclass
 class Report:
