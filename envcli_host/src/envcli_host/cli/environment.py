@@ -1,6 +1,7 @@
 """``envcli init | set | unset | get | list | switch``."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -122,7 +123,7 @@ def run_unset(arguments: argparse.Namespace) -> int:
 def run_get(arguments: argparse.Namespace) -> int:
     """Print one value."""
     project, environment = _chosen(arguments)
-    values = project.values(environment)
+    values = project.values(environment, os.environ)
     if arguments.name not in values:
         raise EnvironmentStoreError(
             f"{environment} has no {arguments.name}", remedy=f"Run: envcli set {arguments.name}"
@@ -140,7 +141,7 @@ def run_get(arguments: argparse.Namespace) -> int:
 def run_list(arguments: argparse.Namespace) -> int:
     """List the variables of an environment, inherited ones included."""
     project, environment = _chosen(arguments)
-    values, patterns = project.values(environment), project.config.secrets
+    values, patterns = project.values(environment, os.environ), project.config.secrets
     own = {assignment.name for assignment in project.read(environment).assignments}
     rows = [
         {

@@ -1,6 +1,7 @@
 """``envcli sync SOURCE DEST``: between local environments and stores that plugins reach."""
 
 import argparse
+import os
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from envcli_host.cli.prompts import confirm
 from envcli_host.environments.project import Project
 from envcli_host.environments.secrecy import MASK, shown
 from envcli_host.environments.snapshots import take_snapshot
+from envcli_host.environments.steering import steers_programs
 from envcli_host.environments.sync import Difference, Endpoint, compare, parse_endpoint, verify_names
 from envcli_host.errors import EnvcliError, UsageError
 
@@ -48,6 +50,8 @@ def run_sync(arguments: argparse.Namespace) -> int:
         ends = _open_ends(project, (source, destination), stack)
         difference = compare(ends[0].read(), ends[1].read())
         changes = difference.changes(delete=arguments.delete)
+        if source.scheme and not destination.scheme:
+            _verify_harmless(changes, source)
         _show(project, source, destination, difference, arguments)
         if arguments.dry_run or not changes:
             return 0
@@ -65,13 +69,21 @@ def run_sync(arguments: argparse.Namespace) -> int:
 class _LocalEnd:
     """An environment of the project."""
 
-    def __init__(self, project: Project, endpoint: Endpoint) -> None:
+    def __init__(self, project: Project, endpoint: Endpoint, *, stays_here: bool) -> None:
         project.verify_exists(endpoint.name)
         self._project = project
         self._name = endpoint.name
+        self._stays_here = stays_here
 
     def read(self) -> Mapping[str, str]:
-        return self._project.values(self._name)
+        """Its values; what leaves this machine holds nothing of the process's own variables."""
+        here = self._project.values(self._name, os.environ)
+        if self._stays_here:
+            return here
+        sent = self._project.values(self._name)
+        for name in sorted(name for name, value in here.items() if sent[name] != value):
+            warn(f"{self._name}: {name} refers to variables of this shell, which count as empty for a store")
+        return sent
 
     def write(self, changes: Mapping[str, str | None]) -> None:
         take_snapshot(self._project, self._name)
@@ -113,7 +125,7 @@ def _open_ends(
     ends: list[_LocalEnd | _RemoteEnd] = []
     for endpoint in endpoints:
         if not endpoint.scheme:
-            ends.append(_LocalEnd(project, endpoint))
+            ends.append(_LocalEnd(project, endpoint, stays_here=not any(end.scheme for end in endpoints)))
             continue
         key = (endpoint.scheme, endpoint.instance)
         if key not in sessions:
@@ -122,6 +134,16 @@ def _open_ends(
                 warn(line)
         ends.append(_RemoteEnd(sessions[key], endpoint))
     return ends
+
+
+def _verify_harmless(changes: Mapping[str, str | None], source: Endpoint) -> None:
+    """Refuse what a store must not decide: which code the user's programs run."""
+    steering = sorted(name for name, value in changes.items() if value is not None and steers_programs(name))
+    if steering:
+        raise EnvcliError(
+            f"{source} holds {steering[0]}, which decides what code programs run",
+            remedy=f"If you mean it, set it yourself first: envcli set {steering[0]}",
+        )
 
 
 def _open_session(project: Project, endpoint: Endpoint) -> "PluginSession":

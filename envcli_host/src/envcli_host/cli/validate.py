@@ -12,6 +12,7 @@ from envcli_host.cli.output import escape_controls, note, print_json, warn
 from envcli_host.config import HostPaths
 from envcli_host.environments.project import Project
 from envcli_host.environments.snapshots import take_snapshot
+from envcli_host.environments.steering import steers_programs
 from envcli_host.environments.sync import verify_names
 from envcli_host.environments.validation import validate
 from envcli_host.errors import EnvcliError
@@ -93,7 +94,7 @@ def _apply_fixes(project: Project, environment: str, findings: tuple[Finding, ..
     """Apply the repairs of one environment; the first rule that repairs a variable wins. True if any was made."""
     changes: dict[str, str | None] = {}
     for finding in findings:
-        if finding.fix is not None and finding.variable:
+        if finding.fix is not None and finding.variable and not steers_programs(finding.variable):
             value = finding.fix.value
             changes.setdefault(finding.variable, None if value is None else value.value)
     if not changes:

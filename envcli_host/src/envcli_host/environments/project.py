@@ -59,7 +59,7 @@ class ProjectConfig:
         """
         try:
             table = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
+        except (tomllib.TOMLDecodeError, RecursionError) as error:
             raise ConfigError(
                 f"{FOLDER}/config.toml is not TOML: {error}", remedy="Correct that place"
             ) from error
@@ -104,7 +104,11 @@ class Project:
     def open(cls, root: Path) -> Self:
         """Open the project at exactly ``root``."""
         _verify_owner(root / FOLDER)
-        text = decode(read_bounded(root / FOLDER / "config.toml", _MAX_FILE))
+        if os.path.realpath(root / FOLDER) != os.path.join(os.path.realpath(root), FOLDER):  # noqa: PTH118
+            raise _leads_out(root / FOLDER)
+        config = root / FOLDER / "config.toml"
+        _verify_inside(config, root)
+        text = decode(read_bounded(config, _MAX_FILE))
         return cls(root, ProjectConfig.parse(text, root.name))
 
     @classmethod
@@ -122,6 +126,8 @@ class Project:
         folder = root / FOLDER
         for name in environments:
             verify_environment_name(name)
+        for path in (folder, folder / "environments", folder / ".gitignore", folder / "config.toml"):
+            _verify_inside(path, root)
         if (folder / "config.toml").exists() and not force:
             raise EnvironmentStoreError(
                 f"{folder} is already a project", remedy="Use --force to write its config.toml anew"
@@ -143,11 +149,21 @@ class Project:
     def file_of(self, environment: str) -> Path:
         """Return the path of an environment's file, which need not exist."""
         verify_environment_name(environment)
-        return self.folder / "environments" / f"{environment}.env"
+        return self.path_of(f"environments/{environment}.env")
+
+    def path_of(self, relative: str) -> Path:
+        """Return a path below ``.envcli``, which need not exist.
+
+        Raises:
+            EnvironmentStoreError: it leads out of the project through a symbolic link.
+        """
+        path = self.folder / relative
+        _verify_inside(path, self.root)
+        return path
 
     def environments(self) -> tuple[str, ...]:
         """Return the names of all environments, sorted."""
-        found = (self.folder / "environments").glob("*.env")
+        found = self.path_of("environments").glob("*.env")
         return tuple(sorted(path.stem for path in found if _NAME.fullmatch(path.stem)))
 
     def current(self) -> str:
@@ -167,7 +183,7 @@ class Project:
     def chosen(self) -> str | None:
         """Return the name of the current environment, or None where none is chosen or the chosen one is gone."""
         try:
-            name = decode(read_bounded(self.folder / "current", 1024)).strip()
+            name = decode(read_bounded(self.path_of("current"), 1024)).strip()
         except FileNotFoundError:
             return None
         return name if name in self.environments() else None
@@ -175,7 +191,7 @@ class Project:
     def switch(self, environment: str) -> None:
         """Make ``environment`` the current one."""
         self.verify_exists(environment)
-        write_atomically(self.folder / "current", f"{environment}\n".encode())
+        write_atomically(self.path_of("current"), f"{environment}\n".encode())
 
     def create_environment(self, environment: str, inherits: str | None = None) -> None:
         """Add an empty environment, optionally inheriting another one's values."""
@@ -215,16 +231,22 @@ class Project:
 
     def write(self, environment: str, document: Document) -> None:
         """Replace one environment's file; call it inside ``lock()`` when the new text depends on the old."""
-        write_atomically(self.file_of(environment), document.text.encode())
+        content = document.text.encode()
+        if len(content) > _MAX_FILE:
+            raise EnvironmentStoreError(
+                f"the environment {environment} would be larger than {_MAX_FILE} bytes"
+            )
+        write_atomically(self.file_of(environment), content)
 
     def values(self, environment: str, outer: Mapping[str, str] | None = None) -> dict[str, str]:
         """Return all values of an environment, inherited ones included, expanded.
 
         Args:
             environment: its name.
-            outer: what references see that no environment defines; default the process's variables.
+            outer: what references see that no environment defines; default nothing. Only what stays with the
+                user may be given the process's variables: a file that others wrote can refer to any of them.
         """
-        outer = os.environ if outer is None else outer
+        outer = outer or {}
         inherited: dict[str, str] = {}
         for name in reversed(self.ancestry(environment)):
             inherited |= self.read(name).expand({**outer, **inherited})
@@ -289,6 +311,19 @@ def _verify_owner(folder: Path) -> None:
             f"{folder} belongs to another user (uid {owner})",
             remedy="Use a project of your own: its settings decide what envcli runs",
         )
+
+
+def _verify_inside(path: Path, root: Path) -> None:
+    """Raise EnvironmentStoreError where ``path`` lies elsewhere: a repository can hold links to anything."""
+    if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)):
+        raise _leads_out(path)
+
+
+def _leads_out(path: Path) -> EnvironmentStoreError:
+    return EnvironmentStoreError(
+        f"{path} leads out of the project through a symbolic link",
+        remedy="Replace the link by what it should be",
+    )
 
 
 def _initial_config(name: str) -> str:

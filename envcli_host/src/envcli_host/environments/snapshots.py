@@ -15,7 +15,7 @@ def take_snapshot(project: Project, environment: str) -> Path:
     Returns:
         The copy's path.
     """
-    directory = project.folder / "snapshots"
+    directory = project.path_of("snapshots")
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
     target = directory / f"{environment}@{stamp}.env"
     write_atomically(target, project.file_of(environment).read_bytes())

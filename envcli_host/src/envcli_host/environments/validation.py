@@ -1,5 +1,6 @@
 """Built-in validation rules. Findings are the SDK's, so that plugins' rules and these read alike."""
 
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
@@ -23,7 +24,7 @@ def validate(project: Project, environment: str) -> tuple[Finding, ...]:
     Raises:
         EnvironmentStoreError: its file, or one it inherits from, is malformed.
     """
-    document, values = project.read(environment), project.values(environment)
+    document, values = project.read(environment), project.values(environment, os.environ)
     patterns = project.config.secrets
     return (
         *_required(project.config.required, values),

@@ -5,14 +5,18 @@ The sandbox audits every answer with its subject, so nothing here writes the log
 
 import base64
 import binascii
+import json
 from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
+from urllib.parse import quote
 
 from envcli_sandbox.broker import NetworkConnector, Reply
+from envcli_sandbox.output import sanitise
 from envcli_sdk.permissions import PermissionName, PermissionRequest
 from envcli_sdk.secret import MASK, Secret
 
+from envcli_host.environments.steering import steers_programs
 from envcli_host.errors import EnvcliError
 from envcli_host.plugins.access import ProjectAccess
 from envcli_host.plugins.errors import GrantError
@@ -21,19 +25,31 @@ from envcli_host.plugins.instances import InstanceConfig, VariableReference
 from envcli_host.plugins.vault import MAX_DATA, MAX_RANDOM, PluginVault, random_bytes
 
 MAX_NAME = 256
+_SHORTEST, _SHORTEST_LINE = 4, 12
 Notice = Callable[[str, str], None]
 
 
 class Redactor:
-    """Masks values that were released to a plugin wherever they come back as text."""
+    """Masks values that were released to a plugin wherever they come back as text.
+
+    Besides the value itself that is: its lines, and how a traceback, a URL and a header would spell it. Code that
+    wants to hide a value can always do so; this is for what happens by accident.
+    """
 
     def __init__(self) -> None:
         self._values: set[str] = set()
 
     def remember(self, value: str) -> None:
         """Mask ``value`` from now on; very short ones would mask everything and tell nothing."""
-        if len(value) >= 4:
-            self._values.add(value)
+        spellings = (
+            value,
+            sanitise(value),
+            repr(value)[1:-1],
+            json.dumps(value)[1:-1],
+            quote(value, safe=""),
+        )
+        self._values.update(item for item in spellings if len(item) >= _SHORTEST)
+        self._values.update(line for line in value.splitlines() if len(line) >= _SHORTEST_LINE)
 
     def clean(self, text: str) -> str:
         """``text`` with every remembered value masked."""
@@ -103,9 +119,8 @@ class PluginBroker:
     def notice(self, kind: str, payload: Mapping[str, Any]) -> None:
         """Pass a log line on, with released values masked. Progress is not shown."""
         if kind == "log":
-            self._notice(
-                str(payload.get("level"))[:10], self._redactor.clean(str(payload.get("message"))[:2000])
-            )
+            message = self._redactor.clean(str(payload.get("message")))
+            self._notice(str(payload.get("level"))[:10], message[:2000])
 
     def readable(self, environment: str, name: str) -> bool:
         """Whether ``variable:read`` covers a variable."""
@@ -127,10 +142,19 @@ class PluginBroker:
         subject = f"{environment}:{name}"
         if value is not None and not isinstance(value, str):
             raise _MalformedAskError("value is neither text nor null")
-        if not self._covers_variable(PermissionName.VARIABLE_WRITE, environment, name):
+        if value is not None and "\0" in value:
+            raise _MalformedAskError("value holds a NUL byte, which no process can be given")
+        if not self._may_write(environment, name):
             return Reply(denied=f"variable:write {subject} is not granted", subject=subject)
         self._required_project().update(environment, {name: value})
         return Reply(result=None, subject=subject)
+
+    def _may_write(self, environment: str, name: str) -> bool:
+        """Whether ``variable:write`` covers a variable; those that steer programs must be spelled out in a grant."""
+        scopes = self._scopes(PermissionName.VARIABLE_WRITE)
+        if steers_programs(name):
+            scopes = [scope for scope in scopes if scope.rpartition(":")[2] == name]
+        return any(_variable_matches(scope, environment, name) for scope in scopes)
 
     def _variable_list(self, params: Mapping[str, Any]) -> Reply:
         environment = _text(params, "environment")

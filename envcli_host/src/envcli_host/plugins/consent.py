@@ -11,6 +11,8 @@ from envcli_sdk.permissions import PermissionRequest
 
 from envcli_host.cli.output import escape_controls
 from envcli_host.plugins.errors import ConsentError
+from envcli_host.plugins.grants import Comparison
+from envcli_host.plugins.instances import InstanceConfig
 
 if TYPE_CHECKING:
     from envcli_host.marketplace.model import Offer
@@ -41,6 +43,8 @@ class Question:
         removed: those that were granted before and are no longer asked for.
         is_widening: whether the plugin was granted less before.
         remedy: command that asks the same question at a terminal.
+        notes: further lines.
+        changes: what is no longer as the user agreed to it before; ``--yes`` never agrees to that.
     """
 
     subject: str
@@ -51,6 +55,7 @@ class Question:
     is_widening: bool = False
     remedy: str = ""
     notes: Sequence[str] = field(default_factory=tuple)
+    changes: Sequence[str] = field(default_factory=tuple)
 
 
 def ask(question: Question, answers: Answers) -> None:
@@ -66,9 +71,8 @@ def ask(question: Question, answers: Answers) -> None:
         return
     if not sys.stdin.isatty():
         risk = highest_risk(question.added)
-        scripted = (
-            "" if question.is_widening else f", or in a script: {question.remedy} --yes --allow-risk {risk}"
-        )
+        is_for_people = question.is_widening or bool(question.changes)
+        scripted = "" if is_for_people else f", or in a script: {question.remedy} --yes --allow-risk {risk}"
         raise ConsentError(
             f"cannot {question.subject}: nobody is there to answer",
             remedy=f"Answer at a terminal: {question.remedy}{scripted}",
@@ -84,6 +88,11 @@ def _verify_script(question: Question, answers: Answers) -> None:
             f"cannot {question.subject}: it asks for more than before, which --yes never grants",
             remedy=f"Answer at a terminal: {question.remedy}",
         )
+    if question.changes:
+        raise ConsentError(
+            f"cannot {question.subject}: {question.changes[0]}, to which --yes never agrees",
+            remedy=f"Answer at a terminal: {question.remedy}",
+        )
     risk = highest_risk(question.added)
     if risk.rank > answers.allow_risk.rank:
         worst = next(request for request in question.added if risk_of(request) is risk)
@@ -97,6 +106,8 @@ def _verify_script(question: Question, answers: Answers) -> None:
 def render(question: Question) -> Iterator[str]:
     """The lines of a question."""
     yield from question.facts
+    for change in question.changes:
+        yield f"CHANGED: {change}"
     if question.requests:
         yield "permissions:"
     else:
@@ -106,7 +117,7 @@ def render(question: Question) -> Iterator[str]:
         question.requests, key=lambda item: (-risk_of(item).rank, item.permission, item.scope)
     ):
         mark = "+" if question.is_widening and request in added else " "
-        yield f" {mark} [{risk_of(request)}] {request.permission} {request.scope}: {request.reason}"
+        yield f" {mark} [{risk_of(request)}] {request.permission} {request.scope}: {' '.join(request.reason.split())}"
     for request in question.removed:
         yield f" - {request.permission} {request.scope}: no longer asked for"
     yield from question.notes
@@ -137,6 +148,23 @@ def _capability_facts(offer: "Offer") -> Iterator[str]:
         yield f"uses without asking (will be denied): {', '.join(capability.undeclared)}"
     if capability.unused:
         yield f"asks for without visible use: {', '.join(capability.unused)}"
+
+
+def setting_notes(config: InstanceConfig | None) -> tuple[str, ...]:
+    """What a project's file decides about the plugin: its author may be somebody else than the user."""
+    if config is None or not config.settings:
+        return ()
+    return (
+        f"configured by the project {config.project}:",
+        *(f"   {setting}" for setting in config.settings),
+    )
+
+
+def setting_changes(found: Comparison, config: InstanceConfig | None) -> tuple[str, ...]:
+    """A project that the user agreed to before and that configures the plugin otherwise now."""
+    if config is None or not found.is_reset:
+        return ()
+    return (f"the project {config.project} configures it otherwise than before",)
 
 
 def scope_notes(requests: Sequence[PermissionRequest]) -> tuple[str, ...]:

@@ -31,6 +31,7 @@ class PluginGrants:
         granted: (permission, scope as the manifest writes it).
         revoked: of the same kind, taken back or never given.
         instances: instance → resolved (permission, scope) that the user saw for it.
+        projects: instance and project → digest of the settings of the project's file that the user saw.
         when: ISO time of the last consent.
     """
 
@@ -38,6 +39,7 @@ class PluginGrants:
     granted: frozenset[Scope]
     revoked: frozenset[Scope] = frozenset()
     instances: Mapping[str, frozenset[Scope]] = field(default_factory=dict)
+    projects: Mapping[str, str] = field(default_factory=dict)
     when: str = ""
 
 
@@ -134,6 +136,13 @@ def effective(
             "which nobody granted",
             remedy=remedy,
         )
+    if not _knows_settings(config, grants):
+        names = ", ".join(line.partition(" ")[0] for line in config.settings)
+        raise GrantError(
+            f"plugin {manifest.id}, instance {config.instance}: the project {config.project} configures {names}, "
+            "to which nobody agreed",
+            remedy=remedy,
+        )
     given = [request for request in manifest.permissions if scope_of(request) in grants.granted]
     found = (resolve_request(request, dict(config.values)) for request in given)
     return tuple(request for request in found if request is not None)
@@ -148,12 +157,16 @@ class Comparison:
         added: those that nobody agreed to yet.
         removed: scopes that were agreed to and are no longer asked for.
         is_widening: whether ``added`` goes beyond an earlier consent, instead of being the first one.
+        unseen: settings of the project's file that nobody agreed to yet.
+        is_reset: whether others were agreed to for this project before.
     """
 
     shown: tuple[PermissionRequest, ...]
     added: tuple[PermissionRequest, ...]
     removed: tuple[PermissionRequest, ...]
     is_widening: bool
+    unseen: tuple[str, ...] = ()
+    is_reset: bool = False
 
 
 def compare(
@@ -179,7 +192,16 @@ def compare(
             widens = widens or (before is not None and (is_new or seen is not None))
     asked = {scope_of(request) for request in manifest.permissions}
     removed = [PermissionRequest(PermissionName(name), scope, "") for name, scope in sorted(known - asked)]
-    return Comparison(tuple(shown), tuple(added), tuple(removed), widens)
+    unseen: tuple[str, ...] = ()
+    if config is not None and (before is None or not _knows_settings(config, before)):
+        unseen = config.settings
+    is_reset = bool(unseen) and before is not None and config is not None and config.place in before.projects
+    return Comparison(tuple(shown), tuple(added), tuple(removed), widens, unseen, is_reset)
+
+
+def _knows_settings(config: InstanceConfig, grants: PluginGrants) -> bool:
+    """Whether the user agreed to what the project's file sets, if it sets anything."""
+    return not config.settings or grants.projects.get(config.place) == config.settings_sha256
 
 
 def granted_now(
@@ -187,8 +209,11 @@ def granted_now(
 ) -> PluginGrants:
     """The book's entry after the user agreed to ``manifest``; what was revoked before stays revoked."""
     instances = dict(before.instances) if before is not None else {}
+    projects = dict(before.projects) if before is not None else {}
     if config is not None:
         instances[config.instance] = resolved_scopes(manifest, config)
+        if config.settings:
+            projects[config.place] = config.settings_sha256
     asked = frozenset(scope_of(request) for request in manifest.permissions)
     revoked = before.revoked if before is not None else frozenset()
     return PluginGrants(
@@ -196,6 +221,7 @@ def granted_now(
         granted=asked - revoked,
         revoked=asked & revoked,
         instances=instances,
+        projects=projects,
         when=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 
@@ -217,6 +243,7 @@ def _entry(raw: Any) -> PluginGrants:
         granted=_scopes(raw["granted"]),
         revoked=_scopes(raw["revoked"]),
         instances={str(name): _scopes(scopes) for name, scopes in raw["instances"].items()},
+        projects={str(place): str(digest) for place, digest in raw.get("projects", {}).items()},
         when=str(raw["when"]),
     )
 
@@ -231,5 +258,6 @@ def _to_json(entry: PluginGrants) -> dict[str, Any]:
         "granted": sorted(entry.granted),
         "revoked": sorted(entry.revoked),
         "instances": {name: sorted(scopes) for name, scopes in entry.instances.items()},
+        "projects": dict(entry.projects),
         "when": entry.when,
     }

@@ -5,7 +5,9 @@ configuration (mode 0600) overrides it. A secret is either stored there, or is a
 environment, written ``{ variable = "local:VAULT_TOKEN" }``.
 """
 
+import hashlib
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -47,11 +49,25 @@ class InstanceConfig:
         instance: its name.
         values: everything that is no secret.
         secrets: stored secrets and references by field name; never handed to the plugin as a whole.
+        project: real path of the project whose file counts as well, or "".
+        settings: what that file decides, one ``name = value`` a line; whoever wrote the project wrote them.
     """
 
     instance: str
     values: Mapping[str, str | int | bool]
     secrets: Mapping[str, Secret | VariableReference] = field(default_factory=dict)
+    project: str = ""
+    settings: tuple[str, ...] = ()
+
+    @property
+    def place(self) -> str:
+        """What consent to ``settings`` is kept under: the instance and the project."""
+        return f"{self.instance}@{self.project}"
+
+    @property
+    def settings_sha256(self) -> str:
+        """What consent to ``settings`` is bound to."""
+        return hashlib.sha256(json.dumps(self.settings).encode()).hexdigest()
 
 
 def verify_instance_name(name: str) -> None:
@@ -72,7 +88,9 @@ def load_instance(
     """
     verify_instance_name(instance)
     plain, secrets = _of_project(manifest, instance, project)
-    for name, value in _stored(manifest.id, paths).get(instance, {}).items():
+    stored = _stored(manifest.id, paths).get(instance, {})
+    foreign = sorted({*plain, *secrets} - set(stored))
+    for name, value in stored.items():
         plain.pop(name, None)
         secrets.pop(name, None)
         target: dict[str, Any] = secrets if _is_secret(manifest, name) else plain
@@ -86,7 +104,12 @@ def load_instance(
             remedy=f"Run: envcli plugin configure {manifest.id}{_option(instance)} NAME=VALUE",
         ) from error
     values = {name: value for name, value in checked.items() if not isinstance(value, Secret)}
-    return InstanceConfig(instance, values, secrets)
+    settings = tuple(
+        f"{name} = variable {secrets[name]}" if name in secrets else f"{name} = {json.dumps(values[name])}"
+        for name in foreign
+    )
+    root = os.path.realpath(project.root) if project is not None else ""
+    return InstanceConfig(instance, values, secrets, root, settings)
 
 
 def store_values(

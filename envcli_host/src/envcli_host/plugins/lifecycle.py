@@ -10,12 +10,13 @@ from envcli_policy.security_policy import default_policy
 from envcli_sdk.manifest import PluginManifest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 from envcli_host.audit import AuditLog
 from envcli_host.config import HostPaths
 from envcli_host.errors import ConfigError
 from envcli_host.files import PRIVATE_DIRECTORY
-from envcli_host.marketplace.model import Progress
+from envcli_host.marketplace.model import Offer, Progress
 from envcli_host.plugins import consent, instances
 from envcli_host.plugins.access import ProjectAccess
 from envcli_host.plugins.errors import ConsentError, InstallError
@@ -78,7 +79,9 @@ def install(
     configs = [default_config(plan.manifest, project, paths) for plan in wanted]
     for plan, config in zip(wanted, configs, strict=True):
         verify_fit(plan, registry)
-        _ask(plan, book.get(plan.offer.project), config, answers, paths)
+        asked = version if plan is plans[-1] else None
+        known = registry.get(plan.offer.project)
+        _ask(plan, known, asked, book.get(plan.offer.project), config, answers, paths)
     return _install_all(wanted, configs, paths, progress)
 
 
@@ -127,8 +130,30 @@ def remove(name: str, paths: HostPaths) -> Record:
     return record
 
 
+def origin_changes(offer: Offer, record: Record | None, asked: str | None) -> tuple[str, ...]:
+    """What an update would change about where a plugin comes from, or make older without having been asked to."""
+    if record is None or record.origin is not Origin.INDEX:
+        return ()
+    changes, who = [], offer.publisher
+    if record.index_name != offer.index_name:
+        changes.append(f"it came from index {record.index_name} before")
+    if dict(record.publisher) | {"name": ""} != {
+        "uuid": who.uuid,
+        "name": "",
+        "identity": who.identity,
+        "issuer": who.issuer,
+    }:
+        known = record.publisher
+        changes.append(f"its publisher was {known.get('name', '?')} ({known.get('identity', '?')}) before")
+    if asked is None and Version(offer.version) < Version(record.version):
+        changes.append(f"{record.version} is installed, which is newer")
+    return tuple(changes)
+
+
 def _ask(
     plan: Planned,
+    record: Record | None,
+    asked: str | None,
     before: PluginGrants | None,
     config: InstanceConfig | None,
     answers: consent.Answers,
@@ -144,7 +169,8 @@ def _ask(
         removed=found.removed,
         is_widening=found.is_widening,
         remedy=f"envcli plugin install {offer.project}=={offer.version}",
-        notes=consent.scope_notes(found.shown),
+        notes=(*consent.setting_notes(config), *consent.scope_notes(found.shown)),
+        changes=(*origin_changes(offer, record, asked), *consent.setting_changes(found, config)),
     )
     audit = AuditLog(paths.audit_file, plugin=plan.manifest.id, project=offer.project, version=offer.version)
     ask_audited(question, answers, audit)

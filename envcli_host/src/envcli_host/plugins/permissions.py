@@ -150,7 +150,7 @@ def _ask(
     found = compare(manifest, config, before)
     again = set(before.revoked) if before is not None and not is_users_own_change else set()
     returned = tuple(r for r in manifest.permissions if (str(r.permission), r.scope) in again)
-    if before is not None and not found.added and not returned and not found.removed:
+    if before is not None and not found.added and not returned and not found.removed and not found.unseen:
         return
     instance = config.instance if config is not None else DEFAULT
     widens = (found.is_widening and not is_users_own_change) or bool(returned)
@@ -162,7 +162,8 @@ def _ask(
         removed=found.removed,
         is_widening=widens,
         remedy=_command(record, instance),
-        notes=consent.scope_notes(found.shown),
+        notes=(*consent.setting_notes(config), *consent.scope_notes(found.shown)),
+        changes=consent.setting_changes(found, config),
     )
     audit = AuditLog(
         paths.audit_file, plugin=record.id, project=record.project, version=record.version, instance=instance

@@ -1,13 +1,22 @@
 """One plugin running in its sandbox."""
 
 import json
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
 from envcli_sandbox.errors import SandboxCallError, SandboxError, SandboxTimeoutError
 from envcli_sandbox.protocol import MAX_FRAME_BYTES
 from envcli_sandbox.session import Sandbox
-from envcli_sdk.commands import Command, EnvironmentSync, EnvironmentValidation, Event, Result, SyncResult
+from envcli_sdk.commands import (
+    Command,
+    EnvironmentSync,
+    EnvironmentValidation,
+    Event,
+    Result,
+    SyncResult,
+    ValidationResult,
+)
 from envcli_sdk.errors import WireError
 from envcli_sdk.wire import command_to_wire, event_to_wire, result_from_wire
 
@@ -57,7 +66,8 @@ class PluginSession:
     def execute(self, command: Command) -> Result:
         """Carry out a command and return the result that belongs to its kind.
 
-        The variables of an `EnvironmentValidation` are reduced to those that ``variable:read`` grants.
+        The variables of an `EnvironmentValidation` are reduced to those that ``variable:read`` grants; a finding
+        about another one keeps its message and loses its repair.
 
         Raises:
             PluginFailedError: the plugin raised, or ended; the message is cleaned of secrets.
@@ -70,6 +80,8 @@ class PluginSession:
             result = result_from_wire(raw, command)
         except WireError as error:
             raise self._failed(f"answered wrongly: {error}") from error
+        if isinstance(result, ValidationResult) and isinstance(released, EnvironmentValidation):
+            return _about(result, released)
         if isinstance(result, SyncResult):
             for secret in result.variables.values():
                 self._redactor.remember(secret.value)
@@ -135,6 +147,14 @@ class PluginSession:
         self._audit.record({"event": "plugin.failed", "reason": text})
         kind = UnsupportedCommandError if type_name == "UnsupportedCommandError" else PluginFailedError
         return kind(f"plugin {self._record.id} {text}", remedy="See: envcli audit")
+
+
+def _about(result: ValidationResult, released: EnvironmentValidation) -> ValidationResult:
+    """Findings whose repairs concern only what the plugin was given to see."""
+    seen = {item.name for item in released.variables}
+    return ValidationResult(
+        tuple(item if item.variable in seen else replace(item, fix=None) for item in result.findings)
+    )
 
 
 def _subject(command: Command) -> dict[str, Any]:
