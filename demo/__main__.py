@@ -56,7 +56,7 @@ def prepare(folder: Path, report: Report, stack: ExitStack) -> Journey:
 def probe_tier(user: Shell) -> str:
     """Return how strongly this machine can confine plugins, and say so."""
     ran = user.must("envcli", "plugin", "doctor", "--json")
-    tier = "hard" if ran.shows(r"tiers: .*\bhard\b") else "base"
+    tier = "hard" if ran.shows(r"tiers: [a-z, ]*\bhard\b") else "base"
     hint = (
         "" if tier == "hard" else " (no bubblewrap here: apt-get install -y bubblewrap gives the hard tier)"
     )
