@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from envcli_sdk import PermissionRequest
 
 
+_WILDCARDS = frozenset("*?[")
+_TELLING_CHARACTERS = 3
+
+
 class RiskTier(StrEnum):
     """Ordered: low < medium < high < critical. Compare by `rank`."""
 
@@ -66,7 +70,19 @@ def risk_of(request: PermissionRequest) -> RiskTier:
     """The risk of one request: the permission's tier, raised where its scope is broad or sensitive."""
     profile = profile_of(request.permission)
     tiers = [tier for pattern, tier in profile.raised if fnmatchcase(request.scope.lower(), pattern)]
-    return max([profile.tier, *tiers], key=lambda tier: tier.rank)
+    return max([profile.tier, *tiers, _breadth_of(request)], key=lambda tier: tier.rank)
+
+
+def _breadth_of(request: PermissionRequest) -> RiskTier:
+    """The risk of wildcards so early that the scope covers sensitive things without naming them."""
+    resource, scope = str(request.permission).partition(":")[0], request.scope
+    if resource == "file" and scope.startswith(("/", "~/")):
+        first = scope.partition("/")[2].partition("/")[0]
+        return RiskTier.CRITICAL if _WILDCARDS & set(first) else RiskTier.LOW
+    name = scope.rpartition(":")[2]
+    if resource == "variable" and "*" in name and len(name.replace("*", "")) < _TELLING_CHARACTERS:
+        return RiskTier.HIGH
+    return RiskTier.LOW
 
 
 def highest_risk(requests: Iterable[PermissionRequest]) -> RiskTier:

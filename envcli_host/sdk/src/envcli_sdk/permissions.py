@@ -33,6 +33,9 @@ _VARIABLE = re.compile(r"(?:[A-Za-z0-9_.*-]+:)?[A-Za-z0-9_.*-]+")
 _FILE = re.compile(r"(?:/|~/|\./)[^\x00-\x1f\x7f]*")
 _API = re.compile(r"[a-z]+(?:\.[a-z_]+)*(?:\.\*)?|\*")
 _PROGRAM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
+_NUMBER = re.compile(r"[0-9]+|0[xX][0-9A-Fa-f]*")
+_BYTE = r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+_DOTTED = re.compile(rf"{_BYTE}(?:\.{_BYTE}){{3}}")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -69,6 +72,7 @@ class PermissionRequest:
         return tuple(REFERENCE.findall(self.scope))
 
 
+_FILES = frozenset({PermissionName.FILE_READ, PermissionName.FILE_WRITE})
 _GRAMMAR: dict[PermissionName, re.Pattern[str]] = {
     PermissionName.FILE_READ: _FILE,
     PermissionName.FILE_WRITE: _FILE,
@@ -128,7 +132,8 @@ def resolve_request(request: PermissionRequest, values: Mapping[str, object]) ->
         if value is None or value == "":
             return None
         words[name] = str(value)
-        if "*" in words[name] or "?" in words[name] or "[*" in words[name]:
+        wildcards = "*?[" if request.permission in _FILES else "*?"
+        if set(wildcards) & set(words[name]):
             raise ScopeError(
                 f"configured value of {name} holds a wildcard, which a scope does not take from there"
             )
@@ -143,7 +148,7 @@ def _stand_in(permission: PermissionName, scope: str) -> str:
     """Fill references with a word that fits where they stand: a port takes digits."""
     if permission is PermissionName.NETWORK_CONNECT:
         scope = re.sub(rf":{REFERENCE.pattern}$", ":1", scope)
-    if permission in {PermissionName.FILE_READ, PermissionName.FILE_WRITE}:
+    if permission in _FILES:
         scope = re.sub(rf"^{REFERENCE.pattern}", "/x", scope)
     return REFERENCE.sub("x", scope)
 
@@ -154,8 +159,17 @@ def _verify_plain(permission: PermissionName, scope: str) -> None:
         raise ScopeError(f"{scope!r} is no scope of {permission}; an example is {_EXAMPLES[permission]!r}")
     if permission is PermissionName.NETWORK_CONNECT:
         _verify_address(scope, found["host"], int(found["port"]))
-    if permission in {PermissionName.FILE_READ, PermissionName.FILE_WRITE} and ".." in scope.split("/"):
+    if permission in _FILES:
+        _verify_path(scope)
+
+
+def _verify_path(scope: str) -> None:
+    """A path has one spelling only, so that its risk can be read off it."""
+    parts = scope.split("/")
+    if ".." in parts:
         raise ScopeError(f"{scope!r} leaves its folder by '..'; name the folder itself")
+    if "." in parts[1:] or "" in parts[1:-1]:
+        raise ScopeError(f"{scope!r} has an empty step or '.' in it; write the path without")
 
 
 def _verify_address(scope: str, host: str, port: int) -> None:
@@ -163,8 +177,24 @@ def _verify_address(scope: str, host: str, port: int) -> None:
         raise ScopeError(f"{scope!r} names no port between 1 and 65535")
     if "*" in host and "*" in "".join(host.split(".")[-2:]):
         raise ScopeError(f"{scope!r}: a wildcard needs two fixed labels behind it, as in '*.example.org:443'")
+    if host.startswith("["):
+        _verify_ipv6(scope, host[1:-1])
+    if _NUMBER.fullmatch(host.rpartition(".")[2]) and not _DOTTED.fullmatch(host):
+        raise ScopeError(f"{scope!r} hides an address; write it as four decimal numbers")
     if any("*" in label and label != "*" for label in host.split(".")):
         raise ScopeError(f"{scope!r}: '*' stands for a whole label, as in '*.example.org:443'")
+
+
+def _verify_ipv6(scope: str, host: str) -> None:
+    import ipaddress  # few scopes hold one
+
+    try:
+        address = ipaddress.IPv6Address(host)
+    except ValueError as error:
+        raise ScopeError(f"{scope!r} holds no IPv6 address") from error
+    is_wrapping = address.ipv4_mapped or address.sixtofour or address.teredo or host.startswith("64:ff9b:")
+    if is_wrapping or str(address) != host.lower():
+        raise ScopeError(f"{scope!r} hides an address; write {str(address)!r}, or the IPv4 address in it")
 
 
 def _address_of(url: str) -> str:
