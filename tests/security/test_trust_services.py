@@ -26,6 +26,7 @@ from envcli_index.trust.certificates import (
     poisoned,
     root_certificate,
 )
+from envcli_index.trust.serving import service
 
 __all__ = ["sigstore_instance"]
 
@@ -283,3 +284,10 @@ def test_secrets_stay_out_of_the_service_logs(sigstore_instance: SigstoreInstanc
     assert "/api/v2/signingCert" in written
     assert "eyJ" not in written
     assert "PRIVATE KEY" not in written
+
+
+def test_path_cannot_forge_a_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO"):
+        answer = service("forged", 100).test_client().get("/x%0Alog INFO GET /api 200")
+    assert answer.status_code == 404
+    assert [record.getMessage() for record in caplog.records] == ["GET /x%0Alog%20INFO%20GET%20/api%20200 404"]

@@ -8,6 +8,7 @@ from typing import Any, Self
 import tomli_w
 
 from envcli_index.errors import ConfigError
+from envcli_index.trust.files import SECRET_MODE, write_whole
 
 CONFIG_NAME = "config.toml"
 
@@ -63,10 +64,13 @@ class IndexConfig:
         return cls(data=data, **_checked(settings, path))
 
     def save(self) -> None:
-        """Write the settings to ``config.toml``; the data directory must exist."""
+        """Write the settings to ``config.toml``, for its owner alone: the database's URL may hold a password.
+
+        The data directory must exist.
+        """
         values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "data"}
         settings = {name: str(value) for name, value in values.items() if value not in {None, ""}}
-        (self.data / CONFIG_NAME).write_text(tomli_w.dumps(settings), encoding="utf-8")
+        write_whole(self.data / CONFIG_NAME, tomli_w.dumps(settings).encode(), SECRET_MODE)
 
     @property
     def engine_url(self) -> str:

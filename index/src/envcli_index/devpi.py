@@ -21,10 +21,13 @@ def run(config: IndexConfig, host: str, port: int) -> int:
     Returns:
         devpi's exit status; 0 after SIGTERM.
     """
-    from devpi_server.main import main
-
     signal.signal(signal.SIGTERM, _stop)
-    status = main(argv=arguments(config, host, port))  # type: ignore[no-untyped-call]
+    try:
+        from devpi_server.main import main
+
+        status = main(argv=arguments(config, host, port))  # type: ignore[no-untyped-call]
+    except KeyboardInterrupt:  # while it started
+        return 0
     return status if isinstance(status, int) else 0  # devpi returns no number when it was interrupted
 
 

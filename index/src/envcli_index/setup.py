@@ -35,6 +35,7 @@ def initialise(config: IndexConfig, first_party: Path | None) -> str:
         ConfigError: the directory belongs to something else, or devpi refuses to initialise.
     """
     config.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    config.data.chmod(0o700)  # the database and the statements in it are nobody else's business
     config.save()
     config.run_dir.mkdir(mode=0o700, exist_ok=True)
     create_keys(config.keys)

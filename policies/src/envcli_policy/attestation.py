@@ -218,12 +218,11 @@ def _verified_payload(
     attestation: Attestation, verifier: Verifier, signer: _SignerPolicy, filename: str
 ) -> bytes:
     """Certificate chain, SCT, identity, log inclusion, times and signature, by Sigstore's verifier."""
-    from pypi_attestations import ConversionError
-    from sigstore.errors import Error as SigstoreError
-
     try:
         payload_type, payload = verifier.verify_dsse(attestation.to_bundle(), signer)
-    except (ConversionError, SigstoreError, ValueError, TypeError) as error:
+    except PolicyError:
+        raise
+    except Exception as error:  # three libraries parse what a stranger sent, each with errors of its own
         raise AttestationError(
             f"the attestation of {filename} does not verify: {_first_line(error)}",
             remedy="Sign the file again; the certificate authority and log of this index must have issued it",

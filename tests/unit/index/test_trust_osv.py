@@ -185,6 +185,8 @@ def test_empty_database_answers_nothing_rather_than_harmless(config: Any) -> Non
         ("/v1/query", b"[" * 100_000),
         ("/v1/querybatch", b'{"queries": 1}'),
         ("/v1/querybatch", json.dumps({"queries": [{}] * (MAX_QUERIES + 1)}).encode()),
+        ("/v1/query", b'{"package": {"name": "\\ud800", "ecosystem": "PyPI"}, "version": "1"}'),
+        ("/v1/query", b'{"package": {"name": "../x", "ecosystem": "PyPI"}, "version": "1"}'),
     ],
 )
 def test_malformed_question_is_refused(config: Any, path: str, body: bytes) -> None:

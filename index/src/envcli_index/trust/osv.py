@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from packaging.utils import canonicalize_name
+from packaging.utils import InvalidName, canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from envcli_index.trust.advisories import DATABASE, OWN_SOURCE, AdvisoryDatabase, Source, load_advisories
@@ -86,8 +86,10 @@ def _parse_query(query: Any) -> tuple[str | None, Version | None]:
     try:
         package, version = query["package"], query.get("version")
         is_ours = package["ecosystem"] == ECOSYSTEM
-        name = canonicalize_name(package["name"], validate=False) if is_ours else None
+        name = canonicalize_name(package["name"], validate=True) if is_ours else None
         return name, Version(version) if version and is_ours else None
+    except InvalidName as error:
+        raise AdvisoryQueryError("the name is none of a Python project") from error
     except InvalidVersion as error:
         raise AdvisoryQueryError("the version is not one of PEP 440") from error
     except (KeyError, TypeError, AttributeError) as error:

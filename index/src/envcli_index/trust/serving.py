@@ -5,6 +5,7 @@ import logging
 import signal
 import sys
 from typing import Any, NoReturn
+from urllib.parse import quote
 
 from flask import Flask, Response, request
 from waitress import create_server  # type: ignore[import-untyped]
@@ -37,7 +38,7 @@ def service(name: str, max_body: int) -> Flask:
 
     @app.after_request
     def logged(response: Response) -> Response:
-        log.info("%s %s %d", request.method, request.path, response.status_code)
+        log.info("%s %s %d", request.method, quote(request.path), response.status_code)
         return response
 
     return app

@@ -1,10 +1,9 @@
 """The legacy upload form as twine and uv send it, read within limits.
 
-Source: https://docs.pypi.org/api/upload/ (legacy upload API).
+Source: the legacy upload API as Warehouse documents it.
 """
 
 import base64
-import binascii
 from http import HTTPStatus
 from typing import Any
 
@@ -52,7 +51,7 @@ def read_token(authorization: str | None) -> str:
     scheme, _, encoded = (authorization or "").partition(" ")
     try:
         decoded = base64.b64decode(encoded.strip(), validate=True).decode("utf-8")
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # no base64, no ASCII or no UTF-8
         decoded = ""
     user, _, password = decoded.partition(":")
     if scheme.lower() != "basic" or user != TOKEN_USER or not password:

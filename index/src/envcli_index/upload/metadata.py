@@ -29,6 +29,7 @@ MAX_SUMMARY = 512
 MAX_DESCRIPTION = 256 * 1024
 MAX_VERSION = 60
 
+_FILENAME = re.compile(r"[A-Za-z0-9_.!-]{1,200}")
 _NAME = re.compile(r"envcli-plugin-[a-z0-9]+(-[a-z0-9]+)*")
 MAX_PROJECT_NAME = 80
 
@@ -69,10 +70,11 @@ def parse_filename(filename: str) -> FileIdentity:
         raise GateError(
             "filename-invalid", str(error)[:200], remedy="Build it with a current backend"
         ) from error
-    if "/" in filename or not filename.isascii() or not filename.isprintable() or len(filename) > 200:
+    if not _FILENAME.fullmatch(filename):
         raise GateError("filename-invalid", f"{filename[:80]!r} holds unusual characters or is too long")
     _check_version(version, filename)
     check_project_name(name)
+    _check_spelling(filename, f"{name.replace('-', '_')}-{version}")
     return FileIdentity(name, str(version), kind)
 
 
@@ -90,6 +92,19 @@ def check_project_name(name: str) -> None:
             "name-reserved",
             f"{name[:100]!r} may not be published here",
             remedy="Name the project envcli-plugin-<name>",
+        )
+
+
+def _check_spelling(filename: str, expected: str) -> None:
+    """One release has one spelling in its file names; two would let two files stand for the same thing.
+
+    Source: PyPA specifications, binary distribution format and source distribution file name.
+    """
+    if not filename.startswith((f"{expected}-", f"{expected}.tar.gz")):
+        raise GateError(
+            "filename-invalid",
+            f"{filename} does not begin with {expected}, the normalized name and version",
+            remedy="Build it with a current backend",
         )
 
 
