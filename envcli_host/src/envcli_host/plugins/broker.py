@@ -26,6 +26,7 @@ from envcli_host.plugins.vault import MAX_DATA, MAX_RANDOM, PluginVault, random_
 
 MAX_NAME = 256
 _SHORTEST, _SHORTEST_LINE = 4, 12
+_CUT_FROM = 1900
 Notice = Callable[[str, str], None]
 
 
@@ -55,6 +56,14 @@ class Redactor:
         """``text`` with every remembered value masked."""
         for value in sorted(self._values, key=len, reverse=True):
             text = text.replace(value, MASK)
+        return self._without_cut(text) if len(text) >= _CUT_FROM else text
+
+    def _without_cut(self, text: str) -> str:
+        """``text`` without a value's beginning at its end, where whoever sent it had to cut it."""
+        for value in self._values:
+            begins = text.rfind(value[:_SHORTEST])
+            if begins >= 0 and value.startswith(text[begins:]):
+                return text[:begins] + MASK
         return text
 
 
