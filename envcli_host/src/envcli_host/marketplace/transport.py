@@ -2,6 +2,7 @@
 
 import hashlib
 import ssl
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +19,6 @@ from envcli_host.errors import MarketplaceError, VerificationError
 from envcli_host.marketplace.indexes import is_loopback
 from envcli_host.marketplace.model import Progress
 
-CHUNK = 64 * 1024
 SILENCE_SECONDS = 10.0
 DOCUMENT_SECONDS = 30.0
 SLOWEST_BYTES_PER_SECOND = 16 * 1024
@@ -69,7 +69,7 @@ class Transport:
         """
         content = bytearray()
         with self._stream(path) as response:
-            for chunk in self._chunks(response, limit, DOCUMENT_SECONDS):
+            for chunk in self._chunks(response, limit):
                 content += chunk
         return bytes(content)
 
@@ -96,19 +96,20 @@ class Transport:
 
     def post(self, path: str, document: dict[str, object], token: str, limit: int) -> tuple[int, bytes]:
         """Post JSON with a bearer token; return status and at most ``limit`` bytes of the answer."""
-        with self._translated():
-            response = self._client.post(
-                self.base + path, json=document, headers={"Authorization": f"Bearer {token}"}
-            )
-            return response.status_code, response.content[:limit]
+        headers = {"Authorization": f"Bearer {token}"}
+        request = self._client.build_request("POST", self.base + path, json=document, headers=headers)
+        content = bytearray()
+        with self._sent(request) as response:
+            for chunk in self._chunks(response, limit):
+                content += chunk
+        return response.status_code, bytes(content)
 
     def _write(self, path: str, target: Path, limit: int, progress: Progress | None) -> str:
         digest, done = hashlib.sha256(), 0
         with self._stream(path) as response, target.open("xb") as stream:
             length = response.headers.get("Content-Length", "")
             total = int(length) if length.isdigit() else None
-            seconds = DOCUMENT_SECONDS + (total or limit) / SLOWEST_BYTES_PER_SECOND
-            for chunk in self._chunks(response, limit, seconds):
+            for chunk in self._chunks(response, limit, SLOWEST_BYTES_PER_SECOND):
                 digest.update(chunk)
                 stream.write(chunk)
                 done += len(chunk)
@@ -118,7 +119,7 @@ class Transport:
 
     @contextmanager
     def _stream(self, path: str) -> Iterator[httpx.Response]:
-        with self._translated(), self._client.stream("GET", self.base + path) as response:
+        with self._sent(self._client.build_request("GET", self.base + path)) as response:
             if response.status_code in {404, 410}:
                 raise MissingFileError(
                     f"{self.label} has no {path} (HTTP {response.status_code})", remedy="Check the name"
@@ -129,18 +130,44 @@ class Transport:
                 )
             yield response
 
-    def _chunks(self, response: httpx.Response, limit: int, seconds: float) -> Iterator[bytes]:
-        deadline, size = time.monotonic() + seconds, 0
-        for chunk in response.iter_bytes(CHUNK):
+    @contextmanager
+    def _sent(self, request: httpx.Request) -> Iterator[httpx.Response]:
+        """Send a request and wait for the head of its answer, however slowly that arrives, for a bounded time."""
+        late = threading.Event()
+
+        def give_up() -> None:
+            late.set()
+            self._client.close()
+
+        timer = threading.Timer(DOCUMENT_SECONDS, give_up)
+        timer.start()
+        with self._translated():
+            try:
+                response = self._client.send(request, stream=True)
+            except httpx.HTTPError:
+                if late.is_set():
+                    raise self._too_slow(request.url.path) from None
+                raise
+            finally:
+                timer.cancel()
+            try:
+                yield response
+            finally:
+                response.close()
+
+    def _chunks(self, response: httpx.Response, limit: int, rate: int = 0) -> Iterator[bytes]:
+        """Bytes as they come, never decoded: at most ``limit``, in bounded time plus what ``rate`` a second allows."""
+        started, size = time.monotonic(), 0
+        for chunk in response.iter_raw():
             size += len(chunk)
             if size > limit:
                 raise MarketplaceError(f"{self.label} sends more than {limit} bytes for {response.url.path}")
-            if time.monotonic() > deadline:
-                raise MarketplaceError(
-                    f"{self.label} is too slow: {response.url.path} took over {seconds:.0f} s",
-                    remedy="Try again later",
-                )
+            if time.monotonic() - started > DOCUMENT_SECONDS + (size / rate if rate else 0):
+                raise self._too_slow(response.url.path)
             yield chunk
+
+    def _too_slow(self, path: str) -> MarketplaceError:
+        return MarketplaceError(f"{self.label} is too slow with {path}", remedy="Try again later")
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
