@@ -458,3 +458,19 @@ def test_a_private_key_file_is_not_served(site: Site, browser: SiteClient) -> No
     ):
         assert browser.get(path).status_code == 404
     assert Path(site.config.keys / "oidc.json").exists()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["envcli", "Envcli Team", "ENV-CLI", "The e.n.v.c.l.i crew", "Official plugins", "Аda's tools", "Αda"],
+)
+def test_publisher_cannot_speak_for_the_marketplace_or_in_two_alphabets(site: Site, name: str) -> None:
+    client = site.client().sign_up("mallory")
+    assert client.post("/portal/publishers", "/portal", name=name).status_code == 400
+
+
+@pytest.mark.parametrize("name", ["ada's tools", "Adas Tools", "Ada\u2019s-tools!", "Ａda's tools"])
+def test_name_of_a_publisher_cannot_be_imitated(site: Site, name: str) -> None:
+    site.client().sign_up("ada").create_publisher("Ada's tools")
+    client = site.client().sign_up("mallory")
+    assert client.post("/portal/publishers", "/portal", name=name).status_code == 409

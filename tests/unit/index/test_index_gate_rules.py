@@ -142,3 +142,27 @@ def test_source_archive_of_another_name_is_refused() -> None:
         archive.addfile(tarfile.TarInfo("envcli_plugin_good-1.0/README"))
     with pytest.raises(GateError, match="metadata-invalid"):
         read_source_metadata(stream.getvalue(), "envcli_plugin_good-1.0.tar.gz")
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        "Summary: a\x1b[2Jb",
+        "Author: a \u202eb",
+        "License: \x1b]0;x",
+        "Keywords: good,\x9b2J",
+        "Classifier: Topic :: \x1b[2J",
+        "Project-URL: a\x1b, https://example.org/",
+        "Description: \x1b[2J",
+    ],
+)
+def test_metadata_that_could_repaint_a_terminal_is_refused(field: str) -> None:
+    raw = f"Metadata-Version: 2.1\nName: envcli-plugin-good\nVersion: 1.0\n{field}\n".encode()
+    identity = parse_filename(FILENAME)
+    assert outcome_of(lambda: str(parse_core_metadata(raw, identity, FORM))) == "metadata-invalid"
+
+
+def test_license_text_is_shown_by_its_first_line() -> None:
+    text = "License: MIT License\n        Permission is granted\n"
+    raw = f"Metadata-Version: 2.1\nName: envcli-plugin-good\nVersion: 1.0\n{text}".encode()
+    assert parse_core_metadata(raw, parse_filename(FILENAME), FORM)["license"] == "MIT License"

@@ -143,7 +143,9 @@ def parse_core_metadata(raw: bytes, identity: FileIdentity, form: Mapping[str, s
     _check_dependencies(fields.requires_dist or [])
     if len(fields.summary or "") > MAX_SUMMARY or len(fields.description or "") > MAX_DESCRIPTION:
         raise GateError("metadata-invalid", "summary or description is too long", remedy="Shorten them")
-    return _shown(fields)
+    shown = _shown(fields)
+    _check_printable(shown)
+    return shown
 
 
 def _check_form(identity: FileIdentity, form: Mapping[str, str]) -> None:
@@ -165,6 +167,26 @@ def _check_dependencies(requirements: list[Requirement]) -> None:
             )
 
 
+def _check_printable(shown: Mapping[str, Any]) -> None:
+    """What people read in a terminal or a list holds nothing that moves the cursor or turns the direction of text."""
+    description = re.sub(r"[\t\n\f\r]", "", str(shown["description"]))
+    if re.search(r"[\x00-\x1f\x7f-\x9f]", description):
+        raise GateError("metadata-invalid", "the description holds control characters", remedy="Remove them")
+    for name, value in shown.items():
+        if name != "description" and not all(text.isprintable() for text in _texts(value)):
+            raise GateError(
+                "metadata-invalid",
+                f"{name} holds unprintable characters",
+                remedy="Write it on one plain line",
+            )
+
+
+def _texts(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        return [str(part) for pair in value.items() for part in pair]
+    return [str(part) for part in value] if isinstance(value, list) else [str(value)]
+
+
 def _shown(fields: Metadata) -> dict[str, Any]:
     return {
         "name": fields.name,
@@ -172,7 +194,7 @@ def _shown(fields: Metadata) -> dict[str, Any]:
         "description": fields.description or "",
         "description_content_type": fields.description_content_type or "text/plain",
         "author": fields.author or fields.author_email or "",
-        "license": str(fields.license_expression or fields.license or ""),
+        "license": str(fields.license_expression or fields.license or "").strip().split("\n", 1)[0],
         "keywords": list(fields.keywords or []),
         "classifiers": list(fields.classifiers or []),
         "requires_python": str(fields.requires_python) if fields.requires_python else None,

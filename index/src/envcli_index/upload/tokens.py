@@ -120,6 +120,8 @@ class TokenVerifier:
                 status=HTTPStatus.FORBIDDEN,
             )
         name = str(claims.get("publisher_name") or publisher)
+        if not name.isprintable():
+            raise _invalid("its publisher's name holds unprintable characters")
         return Principal(
             account=str(claims["sub"]),
             publisher=publisher,

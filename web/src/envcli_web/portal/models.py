@@ -16,7 +16,9 @@ class Publisher(Base):
     __tablename__ = "publisher"
     uuid: Mapped[str] = mapped_column(String(36), primary_key=True, default=lambda: str(uuid4()))
     name: Mapped[str] = mapped_column(String(80))
-    name_key: Mapped[str] = mapped_column(String(80), unique=True, doc="case-folded, for uniqueness")
+    name_key: Mapped[str] = mapped_column(
+        String(80), unique=True, doc="letters and digits, case-folded, for uniqueness"
+    )
     created: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
     members: Mapped[list["Membership"]] = relationship(back_populates="publisher")
 

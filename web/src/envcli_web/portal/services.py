@@ -18,6 +18,8 @@ from envcli_web.portal.models import ApiToken, Membership, Publisher
 MAX_PUBLISHERS = 10
 MAX_LIVE_TOKENS = 50
 NAME_LENGTH = range(3, 61)
+OWN_VOICE = ("envcli", "administrator", "official")  # names that could be taken for the marketplace's own
+LOOK_ALIKE_SCRIPTS = frozenset({"ARMENIAN", "CHEROKEE", "COPTIC", "CYRILLIC", "GREEK"})
 
 
 class IssuedToken(NamedTuple):
@@ -31,7 +33,17 @@ def _checked_name(name: str) -> str:
     shown = unicodedata.normalize("NFKC", " ".join(name.split()))
     if len(shown) not in NAME_LENGTH or not shown.isprintable():
         raise WebError("A publisher's name has 3 to 60 printable characters")
+    scripts = {unicodedata.name(letter, "?").split()[0] for letter in shown if letter.isalpha()}
+    if "LATIN" in scripts and scripts & LOOK_ALIKE_SCRIPTS:
+        raise WebError("A publisher's name does not mix letters of alphabets that look alike")
+    if any(voice in _name_key(shown) for voice in OWN_VOICE):
+        raise WebError("The name could be taken for the marketplace's own", remedy="Choose another one")
     return shown
+
+
+def _name_key(shown: str) -> str:
+    """Return what two names must differ in: letters and digits, whatever stands between them and in any case."""
+    return "".join(letter for letter in shown.casefold() if letter.isalnum()) or shown.casefold()
 
 
 def create_publisher(session: Session, account: Account, name: str) -> Publisher:
@@ -44,7 +56,7 @@ def create_publisher(session: Session, account: Account, name: str) -> Publisher
     shown = _checked_name(name)
     if len(list_publishers(session, account)) >= MAX_PUBLISHERS:
         raise ConflictError(f"An account can have at most {MAX_PUBLISHERS} publishers")
-    publisher = Publisher(name=shown, name_key=shown.casefold(), uuid=str(uuid4()))
+    publisher = Publisher(name=shown, name_key=_name_key(shown), uuid=str(uuid4()))
     session.add(publisher)
     try:
         session.flush()
