@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from envcli_index import __doc__ as description
+from envcli_index import cli_trust
 from envcli_index.errors import IndexServiceError
 
 EXIT_FAILURE = 1
@@ -57,6 +58,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_decide(commands)
     _add_takedown(commands)
     _add_administration(commands)
+    cli_trust.add_commands(commands)
     return parser
 
 
