@@ -474,3 +474,26 @@ def test_name_of_a_publisher_cannot_be_imitated(site: Site, name: str) -> None:
     site.client().sign_up("ada").create_publisher("Ada's tools")
     client = site.client().sign_up("mallory")
     assert client.post("/portal/publishers", "/portal", name=name).status_code == 409
+
+
+@pytest.mark.parametrize("body", [b"[" * 100_000, b'{"sha256":' + b"[" * 100_000])
+def test_deep_json_is_refused_in_order(site: Site, browser: SiteClient, body: bytes) -> None:
+    token = browser.sign_up().create_token()
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    with httpx.Client(base_url=URL, transport=browser.http._transport) as host:
+        assert host.post("/api/v1/receipts", content=body, headers=headers).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["http://127.0.0.1:99999/", "http://[::1/", "http://127.0.0.1:x@evil.example/", "http://127.0.0.1:x/"],
+)
+def test_addresses_that_are_none_are_refused_in_order(browser: SiteClient, target: str) -> None:
+    asked = {"client_id": "sigstore", "redirect_uri": target, "response_type": "code"}
+    answer = browser.sign_up().get("/oauth/authorize", params=asked)
+    assert answer.status_code == 400
+    assert "location" not in answer.headers
+
+
+def test_evidence_of_something_that_is_no_project_is_not_found(browser: SiteClient) -> None:
+    assert browser.get("/vetting/a..b/1").status_code == 404

@@ -252,6 +252,30 @@ def verify_statement(envelope: bytes, keys: KeyRing, roles: Iterable[str], at: d
     )
 
 
+def verify_payload(envelope: bytes, payload_type: str, keys: KeyRing, role: str, at: datetime) -> bytes:
+    """Verify an envelope around something else than a statement, such as an event of the feed.
+
+    Args:
+        envelope: DSSE envelope, JSON.
+        payload_type: What it must hold; covered by the signature.
+        keys: Pinned keys.
+        role: The role that must have signed.
+        at: The time at which the key must count, with zone.
+
+    Returns:
+        The payload, whose shape is the caller's business.
+
+    Raises:
+        MalformedError: The envelope is not the documented shape, or of another type.
+        SignatureError: No pinned key of this role made the signature.
+    """
+    parsed = _parse_envelope(envelope, payload_type)
+    signers = [key for key in keys.select(role, at) if key.keyid in parsed.signatures]
+    if not any(_is_signed_by(parsed, key) for key in signers):
+        raise SignatureError(f"the envelope of type {payload_type} is signed by no valid {role} key")
+    return bytes(parsed.payload)
+
+
 def keyid_of(key: Ed25519PublicKey) -> str:
     """The key id: hexadecimal SHA-256 of the DER SubjectPublicKeyInfo."""
     der = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
@@ -301,11 +325,11 @@ def _load_public(pem: str, name: str) -> Ed25519PublicKey:
     return key
 
 
-def _parse_envelope(data: bytes) -> Envelope:
+def _parse_envelope(data: bytes, payload_type: str = PAYLOAD_TYPE) -> Envelope:
     fields = Fields(parse_json(data, limit=MAX_ENVELOPE_BYTES, what="envelope"), "envelope")
     fields.only("payload", "payloadType", "signatures")
-    if fields.text("payloadType", limit=100) != PAYLOAD_TYPE:
-        raise MalformedError(f"envelope: the payload type must be {PAYLOAD_TYPE}")
+    if fields.text("payloadType", limit=100) != payload_type:
+        raise MalformedError(f"envelope: the payload type must be {payload_type}")
     signatures = fields.objects("signatures", limit=1)
     if len(signatures) != 1:
         raise MalformedError("envelope: exactly one signature is expected")
@@ -314,7 +338,7 @@ def _parse_envelope(data: bytes) -> Envelope:
     payload = fields.text("payload", limit=MAX_ENVELOPE_BYTES)
     try:
         return Envelope.from_dict(
-            {"payload": payload, "payloadType": PAYLOAD_TYPE, "signatures": [signature]}
+            {"payload": payload, "payloadType": payload_type, "signatures": [signature]}
         )
     except ValueError as error:
         raise MalformedError("envelope: payload or signature is not Base64") from error

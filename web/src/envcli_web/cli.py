@@ -24,6 +24,7 @@ def _init(arguments: argparse.Namespace) -> int:
         url=arguments.url,
         index_url=arguments.index_url,
         upload_url=arguments.upload_url,
+        index_root_sha256=arguments.index_root_sha256,
         database=arguments.database_url,
         trusted_proxies=arguments.trusted_proxies,
     )
@@ -90,6 +91,11 @@ def _parser() -> argparse.ArgumentParser:
     init.add_argument("--url", required=True, help="public URL of the site; also the issuer of identities")
     init.add_argument("--index-url", required=True, help="public URL of the index")
     init.add_argument("--upload-url", default="", help="URL that publishers upload to")
+    init.add_argument(
+        "--index-root-sha256",
+        default="",
+        help="fingerprint of the index, whose signed events are then required",
+    )
     init.add_argument(
         "--database-url", default="", help="SQLAlchemy URL; SQLite in the data directory without it"
     )

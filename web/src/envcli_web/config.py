@@ -1,6 +1,7 @@
 """Settings of the site, read once from ``config.toml`` in its data directory."""
 
 import os
+import re
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ from envcli_web.errors import ConfigurationError
 from envcli_web.files import write_private
 
 CONFIG_NAME = "config.toml"
+SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,8 @@ class WebConfig:
         url: public URL of the site without a trailing slash; also the OIDC issuer.
         index_url: public URL of the index's rendered tree, which the catalog is projected from.
         upload_url: URL that publishers upload to; only shown.
+        index_root_sha256: SHA-256 (hexadecimal) of the index's first TUF root; with it, the catalog follows only events
+            that the index's gate signed.
         database: SQLAlchemy URL; empty means SQLite in ``data``.
         trusted_proxies: number of reverse proxies whose X-Forwarded-* headers are believed.
         testing: turns Flask's own testing flag on.
@@ -32,6 +36,7 @@ class WebConfig:
     url: str
     index_url: str
     upload_url: str = ""
+    index_root_sha256: str = ""
     database: str = field(default="", repr=False)
     trusted_proxies: int = 0
     testing: bool = False
@@ -42,6 +47,11 @@ class WebConfig:
             value = getattr(self, name)
             if value or name != "upload_url":
                 object.__setattr__(self, name, _checked_url(name, value))
+        if self.index_root_sha256 and not SHA256.fullmatch(self.index_root_sha256):
+            raise ConfigurationError(
+                "index_root_sha256 is no SHA-256",
+                remedy="Give the 64 hexadecimal digits of envcli-index init",
+            )
         object.__setattr__(self, "data", self.data.absolute())
 
     @property
@@ -86,6 +96,7 @@ class WebConfig:
             "url": self.url,
             "index_url": self.index_url,
             "upload_url": self.upload_url,
+            "index_root_sha256": self.index_root_sha256,
             "database": self.database,
             "trusted_proxies": self.trusted_proxies,
         }

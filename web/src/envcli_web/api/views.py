@@ -84,7 +84,10 @@ def _bearer(scope: str) -> ApiToken:
 def receipts() -> ResponseReturnValue:
     """Record an install: JSON body ``{"sha256": "<digest of the released file>"}``."""
     token = _bearer("receipt")
-    body = request.get_json(silent=True)
+    try:
+        body = request.get_json(silent=True)
+    except RecursionError:
+        body = None
     if not isinstance(body, dict) or not isinstance(body.get("sha256"), str):
         raise WebError('The body must be a JSON object like {"sha256": "…"}')
     with write() as session:

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from types import TracebackType
@@ -59,9 +60,16 @@ class IndexClient:
     Args:
         url: public URL of the index.
         transport: other than the network, for tests against an application object.
+        check: raises when an event was not signed by the index's gate; none where no fingerprint of it is known.
     """
 
-    def __init__(self, url: str, transport: httpx.BaseTransport | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        transport: httpx.BaseTransport | None = None,
+        check: Callable[[bytes], None] | None = None,
+    ) -> None:
+        self._check = check
         self._client = httpx.Client(
             base_url=url + "/",
             timeout=TIMEOUT_SECONDS,
@@ -117,11 +125,13 @@ class IndexClient:
         """Return event ``seq``.
 
         Raises:
-            IndexUnusableError: it is missing or has the wrong form.
+            IndexUnusableError: it is missing, has the wrong form or is not signed by the gate.
         """
         raw = self._bytes(f"feed/events/{seq}.json")
         if raw is None:
             raise IndexUnusableError(f"Event {seq} is missing from the index's feed")
+        if self._check is not None:
+            self._check(raw)
         return parse_event(raw)
 
     def names(self) -> list[str]:

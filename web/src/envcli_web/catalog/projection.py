@@ -6,6 +6,7 @@ project's present record, so that reading an event twice does no harm.
 """
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import delete, select
@@ -25,6 +26,7 @@ from envcli_web.categories.services import file_under
 from envcli_web.database import db, now, write
 
 MAX_EVENTS = 500
+PROMOTED = "release.promoted/1"
 
 logger = logging.getLogger(__name__)
 
@@ -104,7 +106,7 @@ def _drop_project(session: Session, name: str) -> None:
         search.remove_from_index(session, project)
 
 
-def refresh_project(client: IndexClient, name: str) -> bool:
+def refresh_project(client: IndexClient, name: str, events: Sequence[FeedEvent] = ()) -> bool:
     """Fetch one project's record and write it.
 
     A project that is gone is no longer listed but keeps its reviews. A garbled record leaves the last good one, so
@@ -119,11 +121,35 @@ def refresh_project(client: IndexClient, name: str) -> bool:
             if record is None:
                 _drop_project(session, name)
             else:
+                _check_promoted(name, record, events)
                 put_project(session, name, record)
     except GarbledRecordError:
         logger.exception("the catalog keeps the last good record of %s", name)
         return False
     return True
+
+
+def _check_promoted(name: str, record: dict[str, Any], events: Sequence[FeedEvent]) -> None:
+    """A record says no more about a release than the event of its promotion: the same publisher, no other file.
+
+    Raises:
+        GarbledRecordError: it does.
+    """
+    told = {
+        str(event.data.get("version")): event.data
+        for event in events
+        if event.type == PROMOTED and isinstance(event.data.get("files"), dict)
+    }
+    for release in releases_of(record):
+        data = told.get(str(release.get("version")))
+        if data is None:
+            continue
+        files = {(str(item.get("filename")), str(item.get("sha256"))) for item in release.get("files") or []}
+        who = (record.get("project_uuid"), (record.get("publisher") or {}).get("uuid"))
+        if who != (data.get("project_uuid"), data.get("publisher")) or not files <= set(
+            data["files"].items()
+        ):
+            raise GarbledRecordError(f"The record of {name} contradicts the event of its promotion")
 
 
 def project_of(event: FeedEvent) -> str | None:
@@ -191,7 +217,8 @@ def refresh(client: IndexClient) -> int:
         logger.warning("the index's feed does not continue event %d: rebuilding the catalog", cursor.seq)
         return rebuild(client, _checked_head(client, head))
     names = list(dict.fromkeys(name for event in events if (name := project_of(event))))
-    count = sum(refresh_project(client, name) for name in names)
+    about = {name: [event for event in events if project_of(event) == name] for name in names}
+    count = sum(refresh_project(client, name, about[name]) for name in names)
     with write() as session:
         _save_cursor(session, FeedHead(events[-1].seq, events[-1].sha256))
     return count

@@ -30,8 +30,11 @@ SCOPES = ("openid", "email")
 
 def is_loopback_redirect(uri: str) -> bool:
     """Return whether ``uri`` is plain http to this very machine, on any port (RFC 8252 §7.3)."""
-    parts = urlsplit(uri)
-    host = parts.netloc.rsplit(":", 1)[0] if parts.port is not None else parts.netloc
+    try:
+        parts = urlsplit(uri)
+        host = parts.netloc.rsplit(":", 1)[0] if parts.port is not None else parts.netloc
+    except ValueError:  # a port or an address that is none
+        return False
     return parts.scheme == "http" and host in LOOPBACK and not parts.fragment and uri.isprintable()
 
 

@@ -9,6 +9,7 @@ from flask import current_app
 from envcli_web.accounts import services as accounts
 from envcli_web.analytics import services as analytics
 from envcli_web.catalog import projection, search
+from envcli_web.catalog.feed_trust import FeedTrust
 from envcli_web.catalog.index_client import IndexClient
 from envcli_web.config import WebConfig
 from envcli_web.database import write
@@ -30,7 +31,8 @@ def index_client() -> IndexClient:
     """Return a client of the configured index."""
     config: WebConfig = current_app.extensions["envcli_config"]
     transport: httpx.BaseTransport | None = current_app.extensions.get("envcli_index_transport")
-    return IndexClient(config.index_url, transport)
+    check = FeedTrust(config).check if config.index_root_sha256 else None
+    return IndexClient(config.index_url, transport, check)
 
 
 def _refresh(_payload: Mapping[str, Any]) -> None:

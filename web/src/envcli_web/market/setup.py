@@ -100,9 +100,6 @@ def initialise(settings: MarketSettings, first_party: Path | None, upstream_inde
     marker = settings.data / ".initialised"
     if marker.exists():
         return False
-    web = [program("envcli-web"), "init", "--data", str(settings.web), "--url", settings.url("web")]
-    web += ["--index-url", settings.url("public"), "--upload-url", f"{settings.url('devpi')}/upload"]
-    _run(web, "The site")
     index = [program("envcli-index"), "init", "--data", str(settings.index)]
     for name in SERVERS:
         index += [f"--{name}-url", settings.url(name)]
@@ -111,6 +108,10 @@ def initialise(settings: MarketSettings, first_party: Path | None, upstream_inde
     if upstream_index:
         index += ["--upstream-index", upstream_index]
     _run(index, "The index")
+    web = [program("envcli-web"), "init", "--data", str(settings.web), "--url", settings.url("web")]
+    web += ["--index-url", settings.url("public"), "--upload-url", f"{settings.url('devpi')}/upload"]
+    web += ["--index-root-sha256", root_fingerprint(settings)]
+    _run(web, "The site")
     marker.touch(mode=0o600)
     return True
 

@@ -10,7 +10,7 @@ from typing import Any
 from envcli_policy.statements import CAPABILITY
 from flask import current_app
 
-from envcli_web.catalog.index_client import IndexClient, IndexUnusableError
+from envcli_web.catalog.index_client import NAME, IndexClient, IndexUnusableError
 from envcli_web.catalog.permissions import PermissionLine, permission_lines
 from envcli_web.config import WebConfig
 from envcli_web.errors import NotFoundError
@@ -110,6 +110,8 @@ def read_evidence(project: str, version: str) -> Evidence:
         IndexUnusableError: the index does not answer.
         NotFoundError: it knows no such release.
     """
+    if not NAME.fullmatch(project):
+        raise NotFoundError(f"{project[:80]!r} is not a normalized project name")
     with _client() as client:
         found = client.vetting(project, version)
         if not isinstance(found, dict):
