@@ -1,6 +1,9 @@
 """API tokens against the published keys and revocations of a real issuer, which may be late, down or replaced."""
 
+import contextlib
 import json
+import socket
+import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -121,3 +124,52 @@ def test_revocation_list_is_no_api_token(issuer: OidcIssuer, tmp_path: Path) -> 
     document = issuer.document("/tokens/revoked.json")
     assert document is not None
     assert refused(verifier, "envcli-" + document["jwt"]) == "token-invalid"
+
+
+class Flood(OidcIssuer):
+    """An issuer whose key set is endless for all practical purposes."""
+
+    def document(self, path: str) -> dict[str, Any] | None:
+        """Serve a document of 20 MiB."""
+        found = super().document(path)
+        return found and found | {"padding": "x" * (20 << 20)}
+
+
+def test_endless_answers_of_the_site_are_not_swallowed(issuer: OidcIssuer, tmp_path: Path) -> None:
+    issuer.__class__ = Flood
+    verifier = TokenVerifier(issuer.url, tmp_path / "c.json")
+    assert refused(verifier, issuer.api_token()) == "token-revocation-stale"
+    assert not (tmp_path / "c.json").exists()
+
+
+def test_dripping_site_holds_nobody_up(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        threading.Thread(target=drip, args=(server,), daemon=True).start()
+        started = time.monotonic()
+        assert refused(TokenVerifier(url, tmp_path / "c.json"), OidcIssuer(url).api_token()) == (
+            "token-revocation-stale"
+        )
+        assert time.monotonic() - started < 8
+
+
+def drip(server: socket.socket) -> None:
+    """Answer one request with a byte every half second."""
+    connection, _ = server.accept()
+    with contextlib.suppress(OSError):
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+        for _ in range(60):
+            connection.sendall(b" ")
+            time.sleep(0.5)
+
+
+def test_clock_that_went_back_does_not_keep_a_revoked_token_alive(
+    issuer: OidcIssuer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, ahead = time.time, 7200.0
+    verifier, jti = TokenVerifier(issuer.url, tmp_path / "c.json"), uuid.uuid4().hex
+    monkeypatch.setattr(time, "time", lambda: real() + ahead)
+    verifier.verify(issuer.api_token())
+    issuer.revoked.append(jti)
+    monkeypatch.setattr(time, "time", real)
+    assert refused(verifier, issuer.api_token(jti=jti)) in {"token-invalid", "token-revocation-stale"}

@@ -34,6 +34,7 @@ CLOCK_TOLERANCE_SECONDS = 30.0
 UNKNOWN_KEY_PAUSE_SECONDS = 5.0
 FETCH_TIMEOUT_SECONDS = 3.0
 MAX_TOKEN = 8_000
+MAX_DOCUMENT = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -137,11 +138,10 @@ class TokenVerifier:
             now = time.time()
             state = self._state or self._read_cache()
             unknown = state is not None and key_id not in {key.kid for key in state.keys.keys}
-            if state is None or now - state.as_of > FRESH_SECONDS or unknown:
+            if state is None or not 0 <= now - state.as_of <= FRESH_SECONDS or unknown:
                 state = self._fetched(state, now)
             self._state = state
-            age = None if state is None else now - state.as_of
-            if state is None or age is None or age > STALE_SECONDS:
+            if state is None or not 0 <= now - state.as_of <= STALE_SECONDS:  # or the clock went back
                 raise GateError(
                     "token-revocation-stale",
                     "the site's keys and revoked tokens could not be fetched for five minutes",
@@ -156,10 +156,18 @@ class TokenVerifier:
         self._next_fetch = now + UNKNOWN_KEY_PAUSE_SECONDS if state is not None else now + 1.0
         try:
             with httpx.Client(timeout=FETCH_TIMEOUT_SECONDS, trust_env=False) as client:
-                keys = client.get(f"{self._web_url}/.well-known/jwks.json").raise_for_status().json()
-                revoked = client.get(f"{self._web_url}/tokens/revoked.json").raise_for_status().json()
+                keys = _download(client, f"{self._web_url}/.well-known/jwks.json")
+                revoked = _download(client, f"{self._web_url}/tokens/revoked.json")
             fresh = self._parse(keys, revoked, now)
-        except (httpx.HTTPError, JoseError, ValueError, TypeError, KeyError, AttributeError):
+        except (
+            httpx.HTTPError,
+            JoseError,
+            ValueError,
+            TypeError,
+            KeyError,
+            AttributeError,
+            RecursionError,
+        ):
             return state  # the caller judges by age whether what is there may still be used
         self._write_cache(keys, revoked)
         return fresh
@@ -183,6 +191,18 @@ class TokenVerifier:
     def _write_cache(self, keys: Any, revoked: Any) -> None:
         self._cache.parent.mkdir(parents=True, exist_ok=True)
         write_whole(self._cache, json.dumps({"keys": keys, "revoked": revoked}).encode())
+
+
+def _download(client: httpx.Client, url: str) -> Any:
+    """Return a JSON document; a site that drips or pours must not hold up every upload."""
+    body, deadline = bytearray(), time.monotonic() + FETCH_TIMEOUT_SECONDS
+    with client.stream("GET", url) as answer:
+        answer.raise_for_status()
+        for part in answer.iter_bytes():
+            body += part
+            if len(body) > MAX_DOCUMENT or time.monotonic() > deadline:
+                raise ValueError(f"{url} is too large or too slow")
+    return json.loads(body)
 
 
 def _registry(**expected: str) -> jwt.JWTClaimsRegistry:
