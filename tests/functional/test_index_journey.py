@@ -202,6 +202,13 @@ def test_takedown_of_a_version_deletes_its_files_everywhere(index_server: IndexS
     record = json.loads(targets(index_server, f"releases/{bad.project}/1.0.json"))
     assert record["state"] == "quarantined"
     index_server.wait_event("takedown.published/1", bad.project)
+    told = {one: mine[one] for one in ("id", "reason", "severity", "issued", "advisory")}
+    project = index_server.get_json(f"/projects/{bad.project}.json")
+    vetting = index_server.get_json(f"/vetting/{bad.project}/1.0.json")
+    assert project is not None
+    assert vetting is not None
+    assert [one["takedown"] for one in project["releases"]] == [None, told]
+    assert vetting["takedown"] == told
 
 
 def test_takedown_of_a_project_quarantines_it_and_refuses_new_versions(index_server: IndexServer) -> None:
@@ -222,6 +229,13 @@ def test_takedown_of_a_project_quarantines_it_and_refuses_new_versions(index_ser
     assert page is not None
     assert page["project-status"]["status"] == "quarantined"
     assert page["files"] == []
+    listed = json.loads(targets(index_server, "takedowns.json"))["takedowns"]
+    (mine,) = [one for one in listed if one["project"] == plugin.project]
+    reason = f"the account was taken over ({mine['id']}, severity high)"
+    assert page["project-status"]["reason"] == reason
+    record = index_server.get_json(f"/projects/{plugin.project}.json")
+    assert record is not None
+    assert (record["status"], record["status_reason"]) == ("quarantined", reason)
     newer = plugin_wheel(plugin.project.removeprefix("envcli-plugin-"), "2.0")
     answer = index_server.upload(newer)
     assert (answer.status_code, answer.text.split(":")[0]) == (403, "taken-down")

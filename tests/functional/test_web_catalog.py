@@ -71,6 +71,55 @@ def test_a_status_stands_above_everything(
     assert (names(browser.get("/api/v1/plugins")) == [NAME]) == (changes["status"] != "quarantined")
 
 
+TAKEDOWN = {
+    "id": "ENVCLI-TD-0123456789abcdef",
+    "reason": "steals <tokens>",
+    "severity": "critical",
+    "issued": "2026-01-04T05:06:07Z",
+    "advisory": "ENVCLI-2026-0001",
+}
+
+
+def test_a_takedown_is_explained_wherever_the_release_is_shown(site: Site, browser: SiteClient) -> None:
+    bad = release("1.0", state="quarantined", files=[], takedown=TAKEDOWN)
+    site.tree.add(NAME, bad, status="quarantined")
+    site.tree.put(
+        f"vetting/{NAME}/1.0.json",
+        {"state": "quarantined", "takedown": TAKEDOWN, "publisher": {"name": "Ada's tools"}},
+    )
+    site.refresh()
+    for path in (f"/plugins/{NAME}", f"/plugins/{NAME}/1.0", f"/vetting/{NAME}/1.0"):
+        page = browser.get(path).text
+        for text in ("quarantined", "steals &lt;tokens&gt;", "severity: critical", "2026-01-04 05:06 UTC"):
+            assert text in page, (path, text)
+        for text in (
+            TAKEDOWN["id"],
+            TAKEDOWN["advisory"],
+            "Ada&#39;s tools",
+            "can appeal to the administrator",
+        ):
+            assert text in page, (path, text)
+    answer = browser.get(f"/api/v1/plugins/{NAME}").json()
+    assert answer["takedown"] == TAKEDOWN | {"issued": "2026-01-04T05:06:07+00:00"}
+    assert answer["versions"][0]["takedown"] == answer["takedown"]
+
+
+def test_a_takedown_of_an_old_version_does_not_hide_the_good_one(site: Site, browser: SiteClient) -> None:
+    site.tree.add(NAME, release("1.0", state="quarantined", files=[], takedown=TAKEDOWN), release("1.1"))
+    site.refresh()
+    assert "Taken down" not in browser.get(f"/plugins/{NAME}").text
+    page = browser.get(f"/plugins/{NAME}/1.0").text
+    assert "Taken down" in page
+    assert "See 1.1 instead" in page
+
+
+@pytest.mark.parametrize("garbled", ["x", ["x"], {}, {"id": 7, "reason": None, "issued": "never"}])
+def test_a_garbled_takedown_breaks_no_page(site: Site, browser: SiteClient, garbled: object) -> None:
+    site.tree.add(NAME, release("1.0", state="quarantined", files=[], takedown=garbled))
+    site.refresh()
+    assert browser.get(f"/plugins/{NAME}").status_code == 200
+
+
 def test_a_yanked_version_is_shown_but_not_offered(site: Site, browser: SiteClient) -> None:
     site.tree.add(NAME, release("1.0"), release("2.0", yanked="leaks the token"))
     site.refresh()

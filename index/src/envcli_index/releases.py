@@ -157,6 +157,22 @@ def observations_of(connection: Connection, release_id: int) -> list[dict[str, A
     return [dict(row) for row in connection.execute(query).mappings()]
 
 
+def takedown_of(connection: Connection, release: Release) -> dict[str, Any] | None:
+    """Return the newest takedown that names a release by version or by a file's digest, ``None`` without one.
+
+    Returns:
+        id, reason, severity, issued and advisory.
+    """
+    shown = ("id", "reason", "severity", "issued", "advisory")
+    query = select(db.takedown).where(db.takedown.c.project == release.project)
+    digests = {file.sha256 for file in release.files}
+    newest_first = query.order_by(db.takedown.c.issued.desc(), db.takedown.c.id)
+    for row in connection.execute(newest_first).mappings():
+        if {"*", release.version} & set(row["versions"]) or digests & set(row["sha256"]):
+            return {name: row[name] for name in shown}
+    return None
+
+
 def save_envelope(statements: Path, sha256: str, envelope: bytes) -> None:
     """Keep an envelope's bytes under its digest; done before the row that refers to it."""
     statements.mkdir(mode=0o700, parents=True, exist_ok=True)

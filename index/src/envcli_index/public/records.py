@@ -52,11 +52,33 @@ def manifest_record(text: str) -> dict[str, Any]:
     }
 
 
-def release_record(release: Release, verdict: Mapping[str, Any] | None) -> dict[str, Any]:
+def takedown_record(takedown: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return what people are told about the order that took a release down, ``None`` where there is none."""
+    if takedown is None:
+        return None
+    kept = {name: takedown[name] for name in ("id", "reason", "severity", "advisory")}
+    return kept | {"issued": instant(takedown["issued"])}
+
+
+def status_reason(newest: Release, takedown: Mapping[str, Any] | None) -> str | None:
+    """Return why a project has another status than active (PEP 792), with the takedown that ordered it."""
+    if newest.project_status == "active":
+        return None
+    if takedown is None:
+        return newest.reason
+    named = [takedown["id"], f"severity {takedown['severity']}", takedown["advisory"]]
+    return f"{takedown['reason']} ({', '.join(one for one in named if one)})"
+
+
+def release_record(
+    release: Release, verdict: Mapping[str, Any] | None, takedown: Mapping[str, Any] | None
+) -> dict[str, Any]:
     """Return one release as the project's record lists it.
 
     Args:
+        release: the release.
         verdict: result, reviewers, time and rules; ``None`` before the gate spoke.
+        takedown: from ``releases.takedown_of``.
     """
     has_files = release.state in WITH_FILES
     return {
@@ -75,15 +97,21 @@ def release_record(release: Release, verdict: Mapping[str, Any] | None) -> dict[
         "verdict": dict(verdict) if verdict else None,
         "yanked": release.yanked,
         "reason": release.reason,
+        "takedown": takedown_record(takedown),
     }
 
 
-def project_record(releases: Sequence[Release], verdicts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def project_record(
+    releases: Sequence[Release],
+    verdicts: Mapping[str, Mapping[str, Any]],
+    takedowns: Mapping[str, Mapping[str, Any]],
+) -> dict[str, Any]:
     """Return everything that the site and hosts show about a project.
 
     Args:
         releases: at least one shown release, oldest version first.
         verdicts: by version.
+        takedowns: by version, of those that were taken down.
     """
     newest = newest_release(releases)
     fields = newest.core_metadata
@@ -92,6 +120,7 @@ def project_record(releases: Sequence[Release], verdicts: Mapping[str, Mapping[s
         "project_uuid": newest.project_uuid,
         "publisher": publisher_record(newest.publisher),
         "status": newest.project_status,
+        "status_reason": status_reason(newest, takedowns.get(newest.version)),
         "type": manifest_record(newest.manifest)["type"],
         "latest": newest.version,
         "created": instant(min(release.uploaded for release in releases)),
@@ -103,7 +132,10 @@ def project_record(releases: Sequence[Release], verdicts: Mapping[str, Mapping[s
         "keywords": fields.get("keywords", []),
         "categories": _categories(fields.get("classifiers", [])),
         "project_urls": fields.get("project_urls", {}),
-        "releases": [release_record(one, verdicts.get(one.version)) for one in reversed(releases)],
+        "releases": [
+            release_record(one, verdicts.get(one.version), takedowns.get(one.version))
+            for one in reversed(releases)
+        ],
     }
 
 
@@ -120,7 +152,10 @@ def summary_record(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def vetting_record(
-    release: Release, statements: Sequence[Mapping[str, Any]], observations: Sequence[Mapping[str, Any]]
+    release: Release,
+    statements: Sequence[Mapping[str, Any]],
+    observations: Sequence[Mapping[str, Any]],
+    takedown: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """Return the evidence page of a release: what reviewers, publisher and site see."""
     return {
@@ -130,6 +165,7 @@ def vetting_record(
         "publisher": publisher_record(release.publisher),
         "state": str(release.state),
         "reason": release.reason,
+        "takedown": takedown_record(takedown),
         "uploaded": instant(release.uploaded),
         "changed": instant(release.changed),
         "files": [

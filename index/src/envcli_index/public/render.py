@@ -26,6 +26,7 @@ from envcli_index.releases import (
     project_releases,
     releases_in,
     statements_of,
+    takedown_of,
 )
 from envcli_index.trust.client_config import client_config
 
@@ -56,18 +57,23 @@ class Renderer:
         """Render every page about one plugin project, and drop the files that users may no longer get."""
         releases = project_releases(connection, project)
         for release in releases:
-            self.render_vetting(connection, release)
+            if release.wheels:  # a source archive alone is no release yet
+                self.render_vetting(connection, release)
         shown = [release for release in releases if release.state in records.SHOWN]
         if not shown:
             return
         served = [release for release in shown if release.state in records.WITH_FILES]
         for release in shown:
             self._render_files(release, keep=release in served)
-        page = self._project_page(shown, served)
+        takedowns = {
+            release.version: order for release in shown if (order := takedown_of(connection, release))
+        }
+        reason = records.status_reason(shown[-1], takedowns.get(shown[-1].version))
+        page = self._project_page(shown, served, reason)
         self.files.put(f"simple/{project}/index.json", simple.render_json(page))
         self.files.put(f"simple/{project}/index.html", simple.render_html(page))
         verdicts = {release.version: self._verdict(connection, release) for release in shown}
-        record = records.project_record(shown, {key: one for key, one in verdicts.items() if one})
+        record = records.project_record(shown, {key: one for key, one in verdicts.items() if one}, takedowns)
         self.files.put(f"projects/{project}.json", _dump(record))
 
     def render_vetting(self, connection: Connection, release: Release) -> None:
@@ -77,7 +83,8 @@ class Renderer:
         ]
         place = f"{release.project}/{release.version}"
         self.files.put(f"statements/{place}/index.json", _dump({"statements": listed}))
-        record = records.vetting_record(release, listed, observations_of(connection, release.id))
+        observed = observations_of(connection, release.id)
+        record = records.vetting_record(release, listed, observed, takedown_of(connection, release))
         record["write_url"] = self._config.devpi_url  # where a reviewer sends the decision
         self.files.put(f"vetting/{place}.json", _dump(record))
 
@@ -119,7 +126,7 @@ class Renderer:
 
     def render_queue(self, connection: Connection) -> None:
         """Render the releases that wait for checks, people or the gate."""
-        waiting = releases_in(connection, WAITING)
+        waiting = [release for release in releases_in(connection, WAITING) if release.wheels]
         self.files.put("vetting/queue.json", _dump({"releases": records.queue_record(waiting)}))
 
     def rebuild(self, connection: Connection) -> None:
@@ -148,14 +155,16 @@ class Renderer:
         if bundle is not None:
             self.files.put(name, bundle)
 
-    def _project_page(self, shown: list[Release], served: list[Release]) -> simple.SimplePage:
+    def _project_page(
+        self, shown: list[Release], served: list[Release], reason: str | None
+    ) -> simple.SimplePage:
         newest = shown[-1]
         return simple.SimplePage(
             name=newest.project,
             versions=tuple(release.version for release in served),
             files=tuple(self._simple_file(release, wheel) for release in served for wheel in release.wheels),
             status=newest.project_status,
-            status_reason=newest.reason if newest.project_status != "active" else None,
+            status_reason=reason,
         )
 
     def _simple_file(self, release: Release, wheel: ReleaseFile) -> simple.SimpleFile:

@@ -66,7 +66,15 @@ def plugin(name: str) -> ResponseReturnValue:
             ],
             risk=page.risk.value,
             verdict=dict(page.verdict),
-            versions=[{"version": line.version, "state": line.state} for line in page.history],
+            takedown=page.takedown.as_json() if page.takedown else None,
+            versions=[
+                {
+                    "version": line.version,
+                    "state": line.state,
+                    "takedown": line.takedown.as_json() if line.takedown else None,
+                }
+                for line in page.history
+            ],
             histogram={str(stars): number for stars, number in summary.histogram.items()},
         )
     )

@@ -1,6 +1,7 @@
 """Reading the index's project records. Pure functions that bear garbled values."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -9,6 +10,50 @@ from packaging.version import InvalidVersion, Version
 INSTALLABLE = frozenset({"released"})
 LISTED_STATUS = frozenset({"active", "deprecated", "archived"})
 MAX_KEYWORDS = 30
+
+
+@dataclass(frozen=True)
+class Takedown:
+    """A signed order not to install or run a release, as the index tells it.
+
+    Attributes:
+        id: what one names in an appeal.
+        reason: why, in the words of whoever signed it.
+        severity: ``low`` to ``critical``.
+        issued: when it was signed, ``None`` if that cannot be read.
+        advisory: id of an advisory, or empty.
+    """
+
+    id: str
+    reason: str
+    severity: str
+    issued: datetime | None
+    advisory: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the order for the JSON interface."""
+        issued = self.issued.isoformat() if self.issued else None
+        return {
+            "id": self.id,
+            "reason": self.reason,
+            "severity": self.severity,
+            "issued": issued,
+            "advisory": self.advisory or None,
+        }
+
+
+def takedown_of(release: Mapping[str, Any]) -> Takedown | None:
+    """Return the order that took a release down; ``None`` where the index names none."""
+    found = release.get("takedown")
+    if not isinstance(found, Mapping):
+        return None
+    return Takedown(
+        id=str(found.get("id") or "unknown"),
+        reason=str(found.get("reason") or "no reason was given"),
+        severity=str(found.get("severity") or "unknown"),
+        issued=parse_time(found.get("issued")),
+        advisory=str(found.get("advisory") or ""),
+    )
 
 
 def parse_time(value: object) -> datetime | None:

@@ -18,7 +18,7 @@ from envcli_web.catalog.permissions import (
     permission_change,
     permission_lines,
 )
-from envcli_web.catalog.records import is_installable, parse_time, releases_of
+from envcli_web.catalog.records import Takedown, is_installable, parse_time, releases_of, takedown_of
 from envcli_web.database import now
 from envcli_web.errors import NotFoundError
 
@@ -63,6 +63,7 @@ class VersionLine:
     requires_python: str
     files: list[dict[str, Any]]
     change: PermissionChange | None
+    takedown: Takedown | None
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,7 @@ class PluginPage:
     verdict: Mapping[str, Any]
     history: list[VersionLine]
     is_installable: bool
+    takedown: Takedown | None
 
     @property
     def verdict_time(self) -> datetime | None:
@@ -202,6 +204,7 @@ def _history(record: Mapping[str, Any]) -> list[VersionLine]:
                 requires_python=str(release.get("requires_python") or ""),
                 files=[item for item in release.get("files") or [] if isinstance(item, dict)],
                 change=change,
+                takedown=takedown_of(release),
             )
         )
     return lines
@@ -235,6 +238,7 @@ def plugin_page(session: Session, name: str, version: str | None = None) -> Plug
         verdict=release.get("verdict") or {},
         history=history,
         is_installable=is_installable(project.record, release),
+        takedown=takedown_of(release),
     )
 
 

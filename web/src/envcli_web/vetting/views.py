@@ -3,6 +3,7 @@
 from flask import Blueprint, current_app, render_template
 from flask.typing import ResponseReturnValue
 
+from envcli_web.catalog.records import takedown_of
 from envcli_web.vetting import services
 
 blueprint = Blueprint("vetting", __name__)
@@ -17,8 +18,10 @@ def queue() -> ResponseReturnValue:
 @blueprint.get("/vetting/<project>/<version>")
 def release(project: str, version: str) -> ResponseReturnValue:
     """Show the evidence about one release."""
+    evidence = services.read_evidence(project, version)
     return render_template(
         "vetting/release.html",
-        evidence=services.read_evidence(project, version),
+        evidence=evidence,
+        takedown=takedown_of(evidence.release),
         index_url=current_app.extensions["envcli_config"].index_url,
     )
