@@ -20,6 +20,8 @@ from envcli_index.trust.files import SECRET_MODE, write_whole
 from envcli_index.trust.keys import load_signer
 
 TIMEOUT_SECONDS = 30.0
+MAX_ANSWER = 500
+KEY_REMEDY = "give the private key that `envcli-index reviewer keygen` made"
 
 
 class ServerError(IndexServiceError):
@@ -66,8 +68,9 @@ def decide(server: str, key: Path, wanted: str, *, approve: bool, reason: str, r
     project, version = _parse(wanted)
     if version is None:
         raise DecisionError("a decision is about one version", remedy="Write NAME==VERSION")
+    signer = load_signer(key, KEY_REMEDY)
     record = _record(server, project, version)
-    envelope = sign_decision(record, approve=approve, reason=reason, rules=rules, signer=load_signer(key))
+    envelope = sign_decision(record, approve=approve, reason=reason, rules=rules, signer=signer)
     lines = [f"  {file['sha256']}  {file['filename']}" for file in record["files"]]
     answer = _send(record, server, "decisions", envelope)
     return "\n".join([f"{'approved' if approve else 'rejected'} {project} {version}:", *lines, answer])
@@ -98,6 +101,7 @@ def take_down(
         ServerError: the index cannot be reached or refuses.
     """
     project, version = _parse(wanted)
+    signer = load_signer(key, KEY_REMEDY)
     versions = [version] if version else _versions(server, project)
     records = [_record(server, project, one) for one in versions]
     envelope = sign_takedown(
@@ -107,7 +111,7 @@ def take_down(
         severity=severity,
         advisory=advisory,
         remove=remove,
-        signer=load_signer(key),
+        signer=signer,
     )
     return f"{project}: {_send(records[0], server, 'takedowns', envelope)}"
 
@@ -120,25 +124,49 @@ def _parse(wanted: str) -> tuple[str, str | None]:
 
 
 def _record(server: str, project: str, version: str) -> dict[str, Any]:
-    record = _get(f"{server.rstrip('/')}/vetting/{quote(project)}/{quote(version)}.json")
+    path = f"vetting/{quote(project)}/{quote(version)}.json"
+    record = _get(server, path, f"release {project} {version}")
     if (record.get("project"), record.get("version")) != (project, version):
-        raise ServerError(f"{server} answered with another release")
+        raise ServerError(f"{server} answered with another release", remedy="Check the server's address")
     return record
 
 
 def _versions(server: str, project: str) -> list[str]:
-    record = _get(f"{server.rstrip('/')}/projects/{quote(project)}.json")
+    record = _get(server, f"projects/{quote(project)}.json", f"project {project}")
     return [str(release["version"]) for release in record["releases"]]
 
 
-def _get(url: str) -> dict[str, Any]:
+def _get(server: str, path: str, what: str) -> dict[str, Any]:
     try:
-        response = httpx.get(url, timeout=TIMEOUT_SECONDS)
-        response.raise_for_status()
+        response = httpx.get(f"{server.rstrip('/')}/{path}", timeout=TIMEOUT_SECONDS)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise _unreachable(server, error) from error
+    if response.status_code == HTTPStatus.NOT_FOUND:
+        raise ServerError(f"{server} knows no {what}", remedy="Check the name, the version and the server")
+    if response.status_code != HTTPStatus.OK:
+        raise ServerError(
+            f"{server} answered about {what} with HTTP {response.status_code}",
+            remedy="Check that the server is the index, and try again",
+        )
+    try:
         document: dict[str, Any] = response.json()
-    except (httpx.HTTPError, ValueError) as error:
-        raise ServerError(f"{url}: {error}", remedy="Check the name, the version and the server") from error
+    except ValueError as error:
+        raise ServerError(
+            f"{server} answered about {what} with something that is no JSON",
+            remedy="Give the address of the index, not of the site",
+        ) from error
     return document
+
+
+def _unreachable(server: str, error: Exception) -> ServerError:
+    cause = _one_line(str(error)) or type(error).__name__
+    return ServerError(f"{server} cannot be reached: {cause}", remedy="Check the address, or start the index")
+
+
+def _one_line(text: str) -> str:
+    """Return an answer of a server as one line that a terminal can show."""
+    shown = "".join(letter if letter.isprintable() else " " for letter in text)
+    return " ".join(shown.split())[:MAX_ANSWER]
 
 
 def _send(record: dict[str, Any], server: str, what: str, envelope: bytes) -> str:
@@ -150,8 +178,16 @@ def _send(record: dict[str, Any], server: str, what: str, envelope: bytes) -> st
             headers={"Content-Type": "application/json"},
             timeout=TIMEOUT_SECONDS,
         )
-    except httpx.HTTPError as error:
-        raise ServerError(f"{base}: {error}", remedy="Start the write path") from error
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise _unreachable(base, error) from error
     if response.status_code != HTTPStatus.ACCEPTED:
-        raise ServerError(f"the index refused: {response.text.strip()}")
-    return response.text.strip()
+        raise ServerError(f"the index refused: {_refusal(response)}")
+    return _one_line(response.text)
+
+
+def _refusal(response: httpx.Response) -> str:
+    """Return why the index refused; what is no plain text comes from something else than the index."""
+    said = (
+        _one_line(response.text) if response.headers.get("Content-Type", "").startswith("text/plain") else ""
+    )
+    return said or f"HTTP {response.status_code} without a reason. See the log of the write path (devpi)"

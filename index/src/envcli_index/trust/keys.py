@@ -49,6 +49,7 @@ AUTHORITY_ROOT = "public/authority-root.crt"
 AUTHORITY_INTERMEDIATE = "public/authority-intermediate.crt"
 LOG_PUBLIC_KEY = "public/log.pub"
 CT_PUBLIC_KEY = "public/ct.pub"
+RESTORE = "restore it from the backup"
 
 
 def create_keys(keys_dir: Path) -> None:
@@ -71,30 +72,32 @@ def create_keys(keys_dir: Path) -> None:
         write_whole(keys_dir / target, public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
 
 
-def load_signer(path: Path) -> CryptoSigner:
+def load_signer(path: Path, remedy: str = RESTORE) -> CryptoSigner:
     """Read an Ed25519 private key as a signer whose key id is the SHA-256 of its SubjectPublicKeyInfo.
 
     Args:
         path: a PEM file in PKCS#8, for example ``DIR/keys/gate/gate.pem``.
+        remedy: what its holder can do when the file cannot be read.
 
     Raises:
         KeyFileError: the file is missing, readable by others, or holds another kind of key.
     """
-    private = load_ed25519_key(path)
+    private = load_ed25519_key(path, remedy)
     public = private.public_key()
     return CryptoSigner(private, SSlibKey.from_crypto(public, keyid=key_id(public).hex()))
 
 
-def load_ed25519_key(path: Path) -> Ed25519PrivateKey:
+def load_ed25519_key(path: Path, remedy: str = RESTORE) -> Ed25519PrivateKey:
     """Read an Ed25519 private key, the kind that statements and TUF metadata are signed with.
 
     Args:
         path: a PEM file in PKCS#8.
+        remedy: what its holder can do when the file cannot be read.
 
     Raises:
         KeyFileError: the file is missing, readable by others, or holds another kind of key.
     """
-    private = _load_private_key(path)
+    private = _load_private_key(path, remedy)
     if not isinstance(private, Ed25519PrivateKey):
         raise KeyFileError(f"{path} holds no Ed25519 key; make one with `envcli-index reviewer keygen`")
     return private
@@ -111,7 +114,7 @@ def load_ecdsa_key(path: Path) -> ec.EllipticCurvePrivateKey:
     """
     private = _load_private_key(path)
     if not isinstance(private, ec.EllipticCurvePrivateKey) or not isinstance(private.curve, ec.SECP256R1):
-        raise KeyFileError(f"{path} holds no P-256 key; restore it from the backup")
+        raise KeyFileError(f"{path} holds no P-256 key; {RESTORE}")
     return private
 
 
@@ -159,17 +162,17 @@ def _make_folder(path: Path) -> None:
     path.mkdir(mode=0o700, exist_ok=True)
 
 
-def _load_private_key(path: Path) -> Any:
+def _load_private_key(path: Path, remedy: str = RESTORE) -> Any:
     try:
         if path.stat().st_mode & 0o077:
             raise KeyFileError(
                 f"{path} is readable by others; correct it with `chmod 600 {path}` and replace the key"
             )
         return load_pem_private_key(path.read_bytes(), None)
-    except (OSError, ValueError, TypeError) as error:
-        raise KeyFileError(
-            f"{path} cannot be read as a private key ({error}); restore it from the backup"
-        ) from error
+    except OSError as error:
+        raise KeyFileError(f"the key {path} cannot be read: {error.strerror}; {remedy}") from error
+    except (ValueError, TypeError) as error:
+        raise KeyFileError(f"{path} holds no private key in PEM; {remedy}") from error
 
 
 def _publish_certificates(keys_dir: Path) -> None:
