@@ -4,6 +4,7 @@ Every decision about a plugin stands here, allowed or denied, with user, session
 Names, hosts, paths and verdicts are recorded, never a value.
 """
 
+import errno
 import fcntl
 import json
 import os
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from envcli_host.errors import EnvcliError
+from envcli_host.failures import explain
 from envcli_host.files import PRIVATE_DIRECTORY, PRIVATE_FILE
 
 MAX_TEXT = 500
@@ -62,9 +64,9 @@ class AuditLog:
         try:
             self._append(line.encode() + b"\n")
         except OSError as error:
+            cause, remedy = explain(error, self._path.parent)
             raise AuditError(
-                f"the audit log {self._path} cannot be written: {error.strerror or error}",
-                remedy="Free some space or correct its permissions; nothing was run",
+                f"the audit log {self._path} cannot be written: {cause}", remedy=f"{remedy}; nothing was run"
             ) from error
 
     def _append(self, line: bytes) -> None:
@@ -76,7 +78,7 @@ class AuditLog:
             before = os.fstat(descriptor).st_size
             if os.write(descriptor, line) != len(line):
                 os.ftruncate(descriptor, before)
-                raise OSError("the line was cut short")
+                raise OSError(errno.ENOSPC, "the line was cut short")
         finally:
             os.close(descriptor)
 

@@ -4,10 +4,11 @@ import fcntl
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from envcli_host.errors import EnvcliError
+from envcli_host.failures import StorageError
 
 PRIVATE_FILE = 0o600
 PRIVATE_DIRECTORY = 0o700
@@ -23,7 +24,7 @@ def write_atomically(path: Path, content: bytes, mode: int = PRIVATE_FILE) -> No
         mode: permission bits of the new file.
 
     Raises:
-        EnvcliError: the file cannot be written (disk full, no permission); the old content is untouched.
+        StorageError: the file cannot be written (disk full, no permission); the old content is untouched.
     """
     target = Path(os.path.realpath(path))
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
@@ -33,10 +34,10 @@ def write_atomically(path: Path, content: bytes, mode: int = PRIVATE_FILE) -> No
         temporary.replace(target)
         _sync_directory(target.parent)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise EnvcliError(
-            f"{path} cannot be written: {error.strerror or error}",
-            remedy="Free some space or correct the directory's permissions; the old file is unchanged",
+        with suppress(OSError):
+            temporary.unlink()
+        raise StorageError(
+            f"{path} cannot be written", error, target.parent, "the old file is unchanged"
         ) from error
 
 
@@ -45,16 +46,13 @@ def locked(path: Path) -> Iterator[None]:
     """Hold an exclusive advisory lock on the file ``path`` (created with mode 0600) for the block's duration.
 
     Raises:
-        EnvcliError: the lock file cannot be opened.
+        StorageError: the lock file cannot be opened.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=PRIVATE_DIRECTORY)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, PRIVATE_FILE)
     except OSError as error:
-        raise EnvcliError(
-            f"{path} cannot be locked: {error.strerror or error}",
-            remedy="Correct the directory's permissions",
-        ) from error
+        raise StorageError(f"{path} cannot be locked", error, path.parent) from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
@@ -75,7 +73,7 @@ def read_bounded(path: Path, limit: int) -> bytes:
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise EnvcliError(f"{path} cannot be read: {error.strerror or error}") from error
+        raise StorageError(f"{path} cannot be read", error, path) from error
     if len(content) > limit:
         raise EnvcliError(f"{path} is larger than {limit} bytes", remedy="Check what was written there")
     return content

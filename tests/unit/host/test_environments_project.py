@@ -140,7 +140,7 @@ def test_a_full_disk_leaves_the_old_file(project: Project, monkeypatch: pytest.M
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(EnvcliError, match="No space left on device"):
+    with pytest.raises(EnvcliError, match="no space is left on the disk"):
         project.update("dev", {"A": "new"})
     monkeypatch.undo()
 

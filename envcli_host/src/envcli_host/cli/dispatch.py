@@ -30,9 +30,9 @@ def dispatch(arguments: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
-        print(
-            f"error: {escape_controls(str(error))}. Check the file or the network it names", file=sys.stderr
-        )
+        from envcli_host.failures import explain
+
+        print(f"error: {escape_controls('. '.join(explain(error)))}", file=sys.stderr)
         return 1
     except Exception as error:
         # What our own libraries raise is a message for the user; anything else is a defect and keeps its traceback.

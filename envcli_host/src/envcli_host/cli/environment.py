@@ -170,7 +170,8 @@ def run_switch(arguments: argparse.Namespace) -> int:
     if arguments.name is not None:
         if arguments.create:
             project.create_environment(arguments.name, arguments.inherits)
-        project.switch(arguments.name)
+        else:
+            project.switch(arguments.name)
         announce(SWITCHED, {"environment": arguments.name}, project)
         _report(arguments, {"current": arguments.name}, f"current: {arguments.name}")
         return 0

@@ -12,7 +12,7 @@ import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -194,18 +194,27 @@ class Project:
         write_atomically(self.path_of("current"), f"{environment}\n".encode())
 
     def create_environment(self, environment: str, inherits: str | None = None) -> None:
-        """Add an empty environment, optionally inheriting another one's values."""
-        if self.file_of(environment).exists():
+        """Add an empty environment, optionally inheriting another one's values, and make it the current one.
+
+        Raises:
+            EnvcliError: it exists, or a file cannot be written; nothing was changed.
+        """
+        file, config = self.file_of(environment), self.path_of("config.toml")
+        if file.exists():
             raise EnvironmentStoreError(f"the environment {environment} exists already")
-        with self.lock():
+        with self.lock(), ExitStack() as undo:
+            write_atomically(file, b"")
+            undo.callback(file.unlink)
             if inherits is not None:
                 self.verify_exists(inherits)
-                config = self.folder / "config.toml"
-                text = decode(read_bounded(config, _MAX_FILE)).rstrip("\n")
+                before = read_bounded(config, _MAX_FILE)
+                text = decode(before).rstrip("\n")
                 text += f'\n\n[environments.{environment}]\ninherits = "{inherits}"\n'
                 ProjectConfig.parse(text, self.root.name)
                 write_atomically(config, text.encode(), _CONFIG_MODE)
-            write_atomically(self.file_of(environment), b"")
+                undo.callback(write_atomically, config, before, _CONFIG_MODE)
+            self.switch(environment)
+            undo.pop_all()
 
     def verify_exists(self, environment: str) -> None:
         """Raise EnvironmentStoreError unless ``environment`` exists."""

@@ -15,7 +15,9 @@ from envcli_host.config import HostPaths
 from envcli_host.errors import EnvcliError
 from envcli_host.plugins import integrity, journal
 from envcli_host.plugins.discovery import find_pointers
+from envcli_host.plugins.errors import InstallError
 from envcli_host.plugins.registry import Origin, Record, Registry
+from envcli_host.plugins.store import find_uv
 
 if TYPE_CHECKING:
     from importlib_metadata import Distribution
@@ -71,11 +73,9 @@ def examine_sandbox() -> Iterator[Diagnosis]:
 def examine_tools() -> Iterator[Diagnosis]:
     """Programs that installing needs or that make the sandbox stronger."""
     try:
-        import uv
-
-        yield Diagnosis(Level.OK, "uv", f"found {uv.find_uv_bin()}")
-    except (ImportError, FileNotFoundError) as error:
-        yield Diagnosis(Level.PROBLEM, "uv", f"missing: {error}", "Install envcli-host again")
+        yield Diagnosis(Level.OK, "uv", f"found {find_uv()}")
+    except InstallError as error:
+        yield Diagnosis(Level.PROBLEM, "uv", error.message, error.remedy)
     if shutil.which("bwrap") is None:
         yield Diagnosis(
             Level.NOTE, "bubblewrap", "missing, so there is no hard tier", "apt-get install bubblewrap"

@@ -15,6 +15,7 @@ from packaging.version import Version
 from envcli_host.audit import AuditLog
 from envcli_host.config import HostPaths
 from envcli_host.errors import ConfigError
+from envcli_host.failures import explained
 from envcli_host.files import PRIVATE_DIRECTORY
 from envcli_host.marketplace.model import Offer, Progress
 from envcli_host.plugins import consent, instances
@@ -26,7 +27,7 @@ from envcli_host.plugins.journal import change
 from envcli_host.plugins.planning import Planned, is_installed, plan_install, verify_fit, verify_names_free
 from envcli_host.plugins.registry import Origin, Record, Registry
 from envcli_host.plugins.runtime import forget_dependencies
-from envcli_host.plugins.store import PinnedWheel, StagedRelease, commit, discard, stage
+from envcli_host.plugins.store import PinnedWheel, StagedRelease, commit, discard, find_uv, stage
 from envcli_host.plugins.vault import key_file
 
 
@@ -69,6 +70,7 @@ def install(
     Raises:
         EnvcliError: anything failed; nothing was changed.
     """
+    find_uv()
     registry = Registry.load(paths)
     plans = plan_install(name, version, paths, registry, progress, index_name)
     wanted = [plan for plan in plans if reinstall or not is_installed(plan.offer, registry)]
@@ -213,10 +215,11 @@ def _install_all(
     records: list[Record] = []
     staged: list[StagedRelease] = []
     try:
-        for plan in plans:
-            staged.append(_download(plan, paths, progress))
-            records.append(_record(plan, staged[-1]))
-        replaced = _commit_all(plans, configs, records, staged, paths)
+        with explained(paths.plugins_dir, "nothing was installed"):
+            for plan in plans:
+                staged.append(_download(plan, paths, progress))
+                records.append(_record(plan, staged[-1]))
+            replaced = _commit_all(plans, configs, records, staged, paths)
     except BaseException:
         for release in staged:
             discard(release.folder)

@@ -16,18 +16,41 @@ from pathlib import Path
 
 from envcli_host.config import HostPaths
 from envcli_host.errors import EnvcliError
-from envcli_host.files import PRIVATE_DIRECTORY
+from envcli_host.failures import explained
+from envcli_host.files import PRIVATE_DIRECTORY, locked, read_bounded, write_atomically
+from envcli_host.plugins import integrity
+from envcli_host.plugins.errors import ModifiedError
+from envcli_host.plugins.store import find_uv
 
 PACKAGES = ("envcli_sdk", "pluggy")
+_SEAL = "seal"
+_SEAL_BYTES = 64
 
 
 def guest_folder(paths: HostPaths) -> Path:
-    """Folder holding the SDK and pluggy as this host has them; made once for each state of their sources."""
+    """Folder holding the SDK and pluggy as this host has them.
+
+    It is made once for each state of their sources, verified before each use as an installed plugin is, and made
+    anew where it was changed.
+
+    Raises:
+        EnvcliError: it cannot be made.
+    """
     sources = [_package_folder(name) for name in PACKAGES]
-    folder = paths.data / "guest" / _key(sources)
-    if not folder.is_dir():
-        _build(sources, folder)
-    return folder
+    release = paths.data / "guest" / _key(sources)
+    if not _is_intact(release):
+        with explained(paths.data, "the plugins' copy of the SDK was not made"):
+            _build(sources, release)
+    return release / integrity.TREE
+
+
+def _is_intact(release: Path) -> bool:
+    try:
+        seal = read_bounded(release / _SEAL, _SEAL_BYTES).decode()
+        integrity.verify_unchanged(release, seal)
+    except (FileNotFoundError, ModifiedError, UnicodeDecodeError):
+        return False
+    return True
 
 
 def _package_folder(name: str) -> Path:
@@ -51,24 +74,27 @@ def _key(sources: list[Path]) -> str:
     return digest.hexdigest()[:24]
 
 
-def _build(sources: list[Path], folder: Path) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True, mode=PRIVATE_DIRECTORY)
-    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-        made = Path(scratch, "guest")
+def _build(sources: list[Path], release: Path) -> None:
+    release.parent.mkdir(parents=True, exist_ok=True, mode=PRIVATE_DIRECTORY)
+    with tempfile.TemporaryDirectory(dir=release.parent) as scratch:
+        made, tree = Path(scratch, "made"), Path(scratch, "made", integrity.TREE)
         for source in sources:
-            shutil.copytree(source, made / source.name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(source, tree / source.name, ignore=shutil.ignore_patterns("__pycache__"))
         compileall.compile_dir(
-            made,
+            tree,
             quiet=2,
-            stripdir=os.fspath(made),
-            prependdir=os.fspath(folder),
+            stripdir=os.fspath(tree),
+            prependdir=os.fspath(release / integrity.TREE),
             invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
         )
-        try:
-            made.rename(folder)
-        except OSError:
-            if not folder.is_dir():  # else another process was faster and made the same
-                raise
+        write_atomically(made / _SEAL, integrity.seal(made).encode())
+        with locked(release.parent / "lock"):
+            if _is_intact(release):  # another process was faster and made the same
+                return
+            if release.exists():
+                release.rename(Path(scratch, "changed"))
+            made.rename(release)
+            integrity.sign(release)
 
 
 def guest_with_dependencies(project: str, paths: HostPaths) -> Path | None:
@@ -92,15 +118,13 @@ def install_dependencies(project: str, requirements: tuple[str, ...], paths: Hos
     Raises:
         EnvcliError: uv could not install them; what was there before stays.
     """
-    import uv
-
     target = paths.data / "linked" / project
     target.parent.mkdir(parents=True, exist_ok=True, mode=PRIVATE_DIRECTORY)
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
         made = Path(scratch, "guest")
         shutil.copytree(guest_folder(paths), made)
         command = [
-            uv.find_uv_bin(),
+            find_uv(),
             "pip",
             "install",
             "--quiet",

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from envcli_host.config import HostPaths
+from envcli_host.failures import explain, number_in
 from envcli_host.files import PRIVATE_DIRECTORY, PRIVATE_FILE, write_atomically
 from envcli_host.plugins import integrity
 from envcli_host.plugins.errors import InstallError
@@ -95,9 +96,8 @@ def commit(staged: StagedRelease, final: Path) -> None:
         staged.folder.rename(final)
         integrity.sign(final)
     except OSError as error:
-        raise InstallError(
-            f"{final} cannot be written: {error.strerror}", remedy="Free some space"
-        ) from error
+        cause, remedy = explain(error, final.parent)
+        raise InstallError(f"{final} cannot be written: {cause}", remedy=remedy) from error
 
 
 def discard(folder: Path) -> None:
@@ -125,16 +125,28 @@ def _keep_wheels(folder: Path, wheels: Sequence[PinnedWheel]) -> None:
         verify_wheel(folder / wheel.path.name, wheel.sha256)
 
 
-def _unpack(folder: Path, wheels: Sequence[PinnedWheel]) -> None:
-    import uv
+def find_uv() -> str:
+    """Return the path of uv, without which nothing can be installed.
 
+    Raises:
+        InstallError: it is missing.
+    """
+    try:
+        import uv
+
+        return uv.find_uv_bin()
+    except (ImportError, FileNotFoundError) as error:
+        raise InstallError(f"uv is missing: {error}", remedy="Install envcli-host again") from error
+
+
+def _unpack(folder: Path, wheels: Sequence[PinnedWheel]) -> None:
     requirements = folder / "requirements.txt"
     lines = [
         f"{(folder / WHEELS / wheel.path.name).as_uri()} --hash=sha256:{wheel.sha256}\n" for wheel in wheels
     ]
     requirements.write_text("".join(lines))
     command = [
-        uv.find_uv_bin(),
+        find_uv(),
         "pip",
         "install",
         "--quiet",
@@ -192,8 +204,12 @@ def _run(command: list[str], folder: Path, failure: str, accepted: tuple[int, ..
         raise InstallError(f"{failure}: {error}") from error
     if done.returncode not in accepted:
         detail = " ".join(done.stderr.decode("utf-8", "replace").split())[:400]
+        number = number_in(detail)
+        if number is not None:
+            cause, remedy = explain(OSError(number, os.strerror(number)), folder.parent)
+            raise InstallError(f"{failure}: {cause}", remedy=remedy)
         raise InstallError(
-            f"{failure}: {detail or f'status {done.returncode}'}", remedy="Check the free disk space"
+            f"{failure}: {detail or f'status {done.returncode}'}", remedy="Report it to its publisher"
         )
 
 

@@ -1,10 +1,12 @@
 """Start a plugin project from the template that travels inside this distribution."""
 
 import re
+import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from envcli_host.failures import explain
 from envcli_host.workshop.errors import WorkshopError
 
 PLUGIN_TYPES = ("command", "validation-rule", "integration", "workflow", "analytics", "theme")
@@ -82,7 +84,12 @@ def create_project(answers: PluginAnswers, parent: Path) -> Path:
             output_dir=str(parent),
             default_config=True,
         )
+    except OSError as error:
+        shutil.rmtree(target, ignore_errors=True)
+        cause, remedy = explain(error, parent)
+        raise WorkshopError(f"the project was not written: {cause}", remedy=remedy) from error
     except CookiecutterException as error:
+        shutil.rmtree(target, ignore_errors=True)
         raise WorkshopError(
             f"the project was not written: {error}", remedy="See the message above"
         ) from error
