@@ -52,6 +52,7 @@ def gate_rules() -> set[str]:
     from envcli_policy import attestation, errors
 
     own = constants(ROOT / "index/src/envcli_index", {"GateError"})
+    own |= constants(ROOT / "policies/vetting/src/envcli_vetting/admission", {"AdmissionError"})
     classes = [
         value
         for module in (attestation, errors)

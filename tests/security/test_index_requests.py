@@ -14,9 +14,9 @@ import httpx
 import pytest
 from common.index_server import IndexServer, Plugin, index_server, new_index_server, plugin_wheel
 from common.oidc_issuer import running_issuer
-from envcli_index.upload.errors import GateError
-from envcli_index.upload.metadata import parse_filename
 from envcli_index.writing import _answer
+from envcli_vetting.admission.errors import AdmissionError
+from envcli_vetting.admission.metadata import parse_filename
 
 __all__ = ["index_server"]
 
@@ -84,7 +84,7 @@ def test_nobody_can_make_devpi_hash_passwords(index_server: IndexServer, header:
     ],
 )
 def test_second_spellings_of_a_file_name_are_refused(filename: str) -> None:
-    with pytest.raises(GateError) as caught:
+    with pytest.raises(AdmissionError) as caught:
         parse_filename(filename)
     assert caught.value.rule == "filename-invalid"
 

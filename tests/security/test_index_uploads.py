@@ -12,11 +12,15 @@ import tarfile
 import time
 import zipfile
 from collections.abc import Callable
+from datetime import timedelta
 
 import httpx
 import pytest
 from common.index_server import IndexServer, Plugin, index_server, plugin_wheel
-from envcli_index.database import connect, file, read
+from envcli_index.credentials import read_token
+from envcli_index.database import connect, file, read, utc_now, write
+from envcli_index.releases import UnknownReleaseError
+from envcli_index.upload.claims import drop_incomplete
 from joserfc import jwt
 from joserfc.jwk import ECKey
 from sqlalchemy import select
@@ -97,7 +101,7 @@ def test_zip_bombs_are_refused_before_unpacking(index_server: IndexServer) -> No
 
 def test_many_members_are_refused(index_server: IndexServer) -> None:
     def many(members: dict[str, bytes]) -> None:
-        members.update({f"m/{number}": b"" for number in range(10_001)})
+        members.update({f"m/{number}": b"" for number in range(20_001)})
 
     plugin = rezipped(plugin_wheel(), many)
     assert_refused(index_server, plugin, index_server.upload(plugin), "archive-too-large")
@@ -326,6 +330,68 @@ def test_source_archive_is_staged_but_never_public(index_server: IndexServer) ->
     release = index_server.release(plugin)
     assert {one.kind for one in release.files} == {"wheel", "sdist"}
     assert not list(index_server.config.public.rglob("*.tar.gz"))
+
+
+def test_version_is_used_up_by_its_first_wheel_not_by_a_source_archive(index_server: IndexServer) -> None:
+    plugin = plugin_wheel()
+    top = f"{plugin.project.replace('-', '_')}-{plugin.version}"
+    first, second, third = (source(plugin, _entry(f"{top}/file", size=size)) for size in (1, 2, 3))
+    assert index_server.upload(first).status_code == 200
+    broken = rezipped(plugin, _break_manifest)
+    assert rule(index_server.upload(broken)) == "manifest-invalid"
+    assert index_server.upload(second).status_code == 200
+    assert [one.sha256 for one in index_server.release(plugin).files] == [second.sha256]
+    assert index_server.upload(plugin).status_code == 200
+    index_server.wait_state(plugin, "checking")
+    assert rule(index_server.upload(third)) == "version-exists"
+    assert {one.sha256 for one in index_server.release(plugin).files} == {second.sha256, plugin.sha256}
+    assert _staged(index_server, second).content == second.content
+
+
+def test_source_archive_without_a_wheel_is_neither_vetted_nor_shown(index_server: IndexServer) -> None:
+    lonely, whole = plugin_wheel(), plugin_wheel()
+    assert index_server.upload(source(lonely)).status_code == 200
+    assert index_server.upload(whole).status_code == 200
+    index_server.wait_state(whole, "checking")
+    index_server.wait_for(lambda: _is_queued(index_server, whole))
+    assert not _is_queued(index_server, lonely)
+    assert index_server.release(lonely).state == "submitted"
+    assert index_server.get_json(f"/vetting/{lonely.project}/{lonely.version}.json") is None
+
+
+def test_source_archive_whose_wheel_never_comes_is_dropped(index_server: IndexServer) -> None:
+    lonely, whole = plugin_wheel(), plugin_wheel()
+    for one in (source(lonely), source(whole), whole):
+        assert index_server.upload(one).status_code == 200
+    engine = connect(index_server.config)
+    with write(engine) as connection:
+        assert drop_incomplete(connection, utc_now() - timedelta(hours=1)) == 0
+    with write(engine) as connection:
+        assert drop_incomplete(connection, utc_now() + timedelta(seconds=1)) >= 1
+    with pytest.raises(UnknownReleaseError):
+        index_server.release(lonely)
+    assert len(index_server.release(whole).files) == 2
+    again = source(lonely, _entry(f"{lonely.project.replace('-', '_')}-1.0/file", size=9))
+    assert (
+        index_server.upload(again).status_code == 200
+    )  # the bytes that devpi still holds are in nobody's way
+
+
+def _break_manifest(members: dict[str, bytes]) -> None:
+    name = next(name for name in members if name.endswith("plugin.toml"))
+    members[name] = b"schema = 1"
+
+
+def _is_queued(server: IndexServer, plugin: Plugin) -> bool:
+    queue = server.get_json("/vetting/queue.json") or {"releases": []}
+    return any(one["project"] == plugin.project for one in queue["releases"])
+
+
+def _staged(server: IndexServer, plugin: Plugin) -> httpx.Response:
+    path = f"/_/staged/{plugin.project}/{plugin.version}/{plugin.filename}"
+    token = read_token(server.config.credentials, "worker")
+    headers = {"Authorization": f"Bearer {token}"}
+    return httpx.get(f"{server.config.devpi_url}{path}", headers=headers, trust_env=False)
 
 
 def source(plugin: Plugin, *extra: tarfile.TarInfo, root: str | None = None) -> Plugin:

@@ -97,6 +97,13 @@ def store(stage: Any, project: str, version: str, filename: str, content: bytes)
     return link
 
 
+def discard_other(stage: Any, project: str, version: str, filename: str, sha256: str) -> None:
+    """Delete a stored file of this name whose content is another, and its attestation with it."""
+    for link in _version_store(stage, project, version).get_links(rel="releasefile", basename=filename):
+        if link.hashes.get("sha256") != sha256:
+            stage.del_entry(link.entry, cleanup=False)
+
+
 def attach_attestation(stage: Any, project: str, version: str, link: Any, provenance: bytes) -> None:
     """Keep a provenance object beside a stored file."""
     reflinks.attach(stage.get_mutable_linkstore_perstage(project, version), link, provenance)

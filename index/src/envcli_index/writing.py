@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from envcli_policy.errors import PolicyError
+from envcli_vetting.admission import MAX_ARCHIVE_BYTES
 from pyramid.response import Response
 from sqlalchemy import Engine, select
 
@@ -27,8 +28,7 @@ from envcli_index.database import file, read, write
 from envcli_index.errors import IndexServiceError, StorageError
 from envcli_index.releases import UnknownReleaseError
 from envcli_index.reviewers import accept_decision, accept_takedown
-from envcli_index.upload.archive import MAX_ARCHIVE_BYTES
-from envcli_index.upload.claims import record_upload
+from envcli_index.upload.claims import record_upload, withdraw_source
 from envcli_index.upload.errors import GateError
 from envcli_index.upload.form import read_token, read_upload
 from envcli_index.upload.tokens import Principal, TokenVerifier
@@ -119,6 +119,8 @@ class WritePath:
         who = self._tokens.verify(read_token(request.headers.get("Authorization")))
         verified = verify_upload(read_upload(request), who, self._config)
         with write(self._engine) as connection:
+            withdraw_source(connection, who, verified)
+        with write(self._engine) as connection:
             new = record_upload(connection, who, verified, lambda: self._store(who, verified))
         log.info(
             "accepted %s sha256=%s publisher=%s token=%s new=%s",
@@ -138,6 +140,8 @@ class WritePath:
         )
         with self._xom.keyfs.write_transaction():
             stage = stages.stage_of(self._xom.model, who.publisher, stages.STAGING)
+            # no row knows a file of this name, so whatever lies there was withdrawn or left by a crash
+            stages.discard_other(stage, identity.project, identity.version, upload.filename, upload.sha256)
             link = stages.store(stage, identity.project, identity.version, upload.filename, upload.content)
             stages.attach_attestation(stage, identity.project, identity.version, link, provenance)
             return str(link.relpath)

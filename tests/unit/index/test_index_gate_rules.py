@@ -7,10 +7,11 @@ from collections.abc import Callable
 
 import pytest
 from common.wheels import build_wheel
-from envcli_index.upload.archive import SafeWheel, check_member_name
 from envcli_index.upload.errors import GateError
-from envcli_index.upload.metadata import parse_core_metadata, parse_filename, read_manifest
-from envcli_index.upload.source import read_source_metadata
+from envcli_vetting.admission.archive import SafeWheel, check_member_name
+from envcli_vetting.admission.errors import AdmissionError
+from envcli_vetting.admission.metadata import parse_core_metadata, parse_filename, read_manifest
+from envcli_vetting.admission.source import read_source_metadata
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -29,14 +30,13 @@ FILENAME, WHEEL, METADATA = build_wheel(
     {"envcli_plugin_good/plugin.py": b"class Plugin: pass\n", "envcli_plugin_good/plugin.toml": MANIFEST},
     entry_points="[envcli.plugins]\ngood = envcli_plugin_good.plugin:Plugin\n",
 )
-FORM = {"name": "envcli-plugin-good", "version": "1.0"}
 
 
 def outcome_of(action: Callable[[], str]) -> str:
     """What an action returns, or the rule that it breaks."""
     try:
         return action()
-    except GateError as error:
+    except AdmissionError as error:
         return error.rule
 
 
@@ -75,7 +75,7 @@ def test_good_wheel_passes(content: bytes) -> None:
     wheel = SafeWheel(content, FILENAME)
     identity = parse_filename(FILENAME)
     assert (identity.project, identity.version, identity.kind) == ("envcli-plugin-good", "1.0", "wheel")
-    fields = parse_core_metadata(wheel.read_text(f"{wheel.dist_info}/METADATA") or b"", identity, FORM)
+    fields = parse_core_metadata(wheel.read_text(f"{wheel.dist_info}/METADATA") or b"", identity)
     assert fields["requires_python"] == ">=3.11"
     assert read_manifest(wheel) == MANIFEST.decode()
 
@@ -97,9 +97,9 @@ def test_a_changed_byte_is_refused_or_harmless(position: int, value: int, delete
 @given(st.binary(max_size=400))
 def test_noise_is_no_wheel_and_no_source_archive(noise: bytes) -> None:
     for content in (noise, b"PK\x03\x04" + noise, WHEEL[:200] + noise, noise + WHEEL[-200:]):
-        with pytest.raises(GateError):
+        with pytest.raises(AdmissionError):
             SafeWheel(content, FILENAME)
-    with pytest.raises(GateError):
+    with pytest.raises(AdmissionError):
         read_source_metadata(noise, "envcli_plugin_good-1.0.tar.gz")
 
 
@@ -107,7 +107,7 @@ def test_noise_is_no_wheel_and_no_source_archive(noise: bytes) -> None:
 def test_accepted_member_names_stay_inside(name: str) -> None:
     try:
         check_member_name(name, FILENAME)
-    except GateError:
+    except AdmissionError:
         return
     assert not name.startswith("/")
     assert ".." not in name.split("/")
@@ -126,7 +126,7 @@ def test_file_names_are_understood_or_refused(name: str) -> None:
 def test_metadata_are_understood_or_refused(noise: bytes) -> None:
     identity = parse_filename(FILENAME)
     for raw in (noise, METADATA + noise, METADATA.replace(b"1.0", noise)):
-        outcome = outcome_of(lambda: str(parse_core_metadata(raw, identity, FORM)["name"]))  # noqa: B023
+        outcome = outcome_of(lambda: str(parse_core_metadata(raw, identity)["name"]))  # noqa: B023
         assert outcome in {"metadata-invalid", "metadata-mismatch", "envcli-plugin-good"}
 
 
@@ -140,8 +140,9 @@ def test_source_archive_of_another_name_is_refused() -> None:
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w:gz") as archive:
         archive.addfile(tarfile.TarInfo("envcli_plugin_good-1.0/README"))
-    with pytest.raises(GateError, match="metadata-invalid"):
+    with pytest.raises(AdmissionError) as caught:
         read_source_metadata(stream.getvalue(), "envcli_plugin_good-1.0.tar.gz")
+    assert caught.value.rule == "metadata-invalid"
 
 
 @pytest.mark.parametrize(
@@ -159,10 +160,10 @@ def test_source_archive_of_another_name_is_refused() -> None:
 def test_metadata_that_could_repaint_a_terminal_is_refused(field: str) -> None:
     raw = f"Metadata-Version: 2.1\nName: envcli-plugin-good\nVersion: 1.0\n{field}\n".encode()
     identity = parse_filename(FILENAME)
-    assert outcome_of(lambda: str(parse_core_metadata(raw, identity, FORM))) == "metadata-invalid"
+    assert outcome_of(lambda: str(parse_core_metadata(raw, identity))) == "metadata-invalid"
 
 
 def test_license_text_is_shown_by_its_first_line() -> None:
     text = "License: MIT License\n        Permission is granted\n"
     raw = f"Metadata-Version: 2.1\nName: envcli-plugin-good\nVersion: 1.0\n{text}".encode()
-    assert parse_core_metadata(raw, parse_filename(FILENAME), FORM)["license"] == "MIT License"
+    assert parse_core_metadata(raw, parse_filename(FILENAME))["license"] == "MIT License"

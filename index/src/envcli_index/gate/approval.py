@@ -35,6 +35,8 @@ def consider(gate: Gate, release_id: int) -> ReleaseState:
         IndexServiceError: something failed that may work later; the release stays where it is.
     """
     release = reload(gate, release_id)
+    if not release.wheels:  # a source archive waits for its wheel: nothing to vet, to tell or to show
+        return release.state
     for _ in range(MAX_STEPS):
         if not _step(gate, release):
             break

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from envcli_policy.errors import PolicyError
@@ -32,6 +33,7 @@ from envcli_index.statistics import roll_up
 from envcli_index.trust.errors import TrustError
 from envcli_index.trust.keys import load_signer
 from envcli_index.trust.tuf import TufPublisher
+from envcli_index.upload.claims import drop_incomplete
 
 log = logging.getLogger("envcli_index.gate")
 
@@ -40,6 +42,7 @@ LEASE_SECONDS = 300.0
 HEARTBEAT_SECONDS = 1.0
 STATISTICS_SECONDS = 30.0
 REFRESH_SECONDS = 3600.0
+INCOMPLETE_SECONDS = 24 * 3600
 STUCK_SECONDS = 240.0
 TIMESTAMP_SECONDS = 3.0  # shorter than the five seconds within which a process must end
 _INDEX_ROLES = frozenset({"gate", "vetting"})
@@ -97,7 +100,11 @@ def only_one(path: Path) -> Iterator[None]:
 
 def loop(gate: Gate, stop: threading.Event, alive: Callable[[], None]) -> None:
     """Take jobs until ``stop`` is set; chores run between them."""
-    chores = [(STATISTICS_SECONDS, _count_downloads), (REFRESH_SECONDS, _refresh_trust)]
+    chores = [
+        (STATISTICS_SECONDS, _count_downloads),
+        (REFRESH_SECONDS, _refresh_trust),
+        (REFRESH_SECONDS, drop_stale_uploads),
+    ]
     due = [0.0 for _ in chores]
     while not stop.is_set():
         alive()
@@ -182,6 +189,15 @@ def _count_downloads(gate: Gate) -> None:
 
 def _refresh_trust(gate: Gate) -> None:
     gate.tuf.refresh()
+
+
+def drop_stale_uploads(gate: Gate) -> None:
+    """Forget source archives whose wheel never came; devpi drops their bytes when it starts next."""
+    before = datetime.now(UTC) - timedelta(seconds=INCOMPLETE_SECONDS)
+    with write(gate.engine) as connection:
+        dropped = drop_incomplete(connection, before)
+    if dropped:
+        log.info("dropped %d uploads that never got a wheel", dropped)
 
 
 def _guarded(chore: Callable[[Gate], None], gate: Gate) -> None:

@@ -10,6 +10,7 @@ from envcli_policy.layout import verify_layout
 from envcli_policy.release import ClosureFile, closure_digest, parse_summary
 from envcli_policy.statements import PredicateKind, parse_statement
 from envcli_policy.vetting import Action, ReleaseState
+from envcli_vetting.admission import SafeWheel
 from sqlalchemy import select
 
 from envcli_index import database as db
@@ -21,7 +22,6 @@ from envcli_index.gate.summary import kept_summary, summarise
 from envcli_index.gate.transitions import move
 from envcli_index.public.records import publisher_record
 from envcli_index.releases import Release, load_release
-from envcli_index.upload.archive import SafeWheel
 
 
 def promote(gate: Gate, release: Release) -> None:

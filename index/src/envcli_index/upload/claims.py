@@ -2,19 +2,29 @@
 once."""
 
 from collections.abc import Callable
+from datetime import datetime
 from http import HTTPStatus
 from uuid import uuid4
 
 from envcli_policy.vetting import ReleaseState
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from envcli_index import queue
-from envcli_index.database import file, project, publisher, release, takedown
+from envcli_index.database import (
+    closure,
+    file,
+    observation,
+    project,
+    publisher,
+    release,
+    statement,
+    takedown,
+)
 from envcli_index.upload.errors import GateError
 from envcli_index.upload.tokens import Principal
 from envcli_index.upload.verification import VerifiedFile
 
-VETTING_DELAY_SECONDS = 0.5  # twine sends wheel and source archive one after the other
+VETTING_DELAY_SECONDS = 2.0  # a release's wheel and source archive come one after the other
 _OPEN = frozenset(
     {ReleaseState.SUBMITTED, ReleaseState.CHECKING, ReleaseState.AUTO_APPROVED, ReleaseState.NEEDS_HUMAN}
 )
@@ -24,7 +34,7 @@ _LOOK_ALIKE = str.maketrans({"0": "o", "1": "l", "i": "l", "-": None})
 def record_upload(
     connection: Connection, who: Principal, upload: VerifiedFile, store: Callable[[], str]
 ) -> bool:
-    """Claim the name if it is new and add release, file and jobs.
+    """Claim the name if it is new and add release and file, and the jobs once the release has a wheel.
 
     Args:
         connection: a write transaction; the upload is accepted when it is committed.
@@ -48,10 +58,58 @@ def record_upload(
         raise _exists(f"{upload.filename} was uploaded before with other content")
     release_id = _release(connection, project_uuid, upload)
     _insert_file(connection, release_id, upload, store())
-    payload = {"release": release_id}
-    queue.enqueue(connection, "vet", payload, f"release-{release_id}", delay=VETTING_DELAY_SECONDS)
-    queue.enqueue(connection, "gate", payload, f"release-{release_id}")
+    if _has_wheel(connection, release_id):  # a source archive alone is no release yet
+        payload = {"release": release_id}
+        queue.enqueue(connection, "vet", payload, f"release-{release_id}", delay=VETTING_DELAY_SECONDS)
+        queue.enqueue(connection, "gate", payload, f"release-{release_id}")
     return True
+
+
+def withdraw_source(connection: Connection, who: Principal, upload: VerifiedFile) -> None:
+    """Forget an earlier source archive that ``upload`` corrects, as long as its release has no wheel.
+
+    A version is used up by its first accepted wheel. This is a transaction of its own before ``record_upload``:
+    a process that dies in between leaves bytes without a row, never a row without its bytes.
+    """
+    if upload.identity.kind != "sdist":
+        return
+    query = (
+        select(file.c.id, file.c.release)
+        .join(release, release.c.id == file.c.release)
+        .join(project, project.c.uuid == release.c.project)
+        .where(file.c.filename == upload.filename, file.c.sha256 != upload.sha256)
+        .where(project.c.publisher == who.publisher, release.c.state.in_(_OPEN))
+    )
+    row = connection.execute(query).first()
+    if row is not None and not _has_wheel(connection, row.release):
+        connection.execute(delete(file).where(file.c.id == row.id))
+
+
+def drop_incomplete(connection: Connection, before: datetime) -> int:
+    """Delete releases that got a source archive but no wheel and have been left alone since; return how many.
+
+    Args:
+        connection: a write transaction.
+        before: the newest time at which such a release may have been touched.
+    """
+    wheels = select(file.c.release).where(file.c.kind == "wheel")
+    touched = select(file.c.release).where(file.c.uploaded >= before)
+    stale = select(release.c.id).where(
+        release.c.state.in_((ReleaseState.SUBMITTED, ReleaseState.CHECKING)),
+        release.c.uploaded < before,
+        release.c.id.not_in(wheels),
+        release.c.id.not_in(touched),
+    )
+    ids = list(connection.execute(stale).scalars())
+    for table in (file, statement, observation, closure):
+        connection.execute(delete(table).where(table.c.release.in_(ids)))
+    connection.execute(delete(release).where(release.c.id.in_(ids)))
+    return len(ids)
+
+
+def _has_wheel(connection: Connection, release_id: int) -> bool:
+    query = select(file.c.id).where(file.c.release == release_id, file.c.kind == "wheel").limit(1)
+    return connection.execute(query).first() is not None
 
 
 def _upsert_publisher(connection: Connection, who: Principal) -> None:
@@ -105,11 +163,12 @@ def _release(connection: Connection, project_uuid: str, upload: VerifiedFile) ->
         return int(row_id)
     if row.state not in _OPEN:
         raise _exists(f"{identity.project} {identity.version} is {row.state} and takes no further files")
-    if identity.kind == "wheel":
-        if row.manifest and row.manifest != upload.manifest:
-            raise GateError(
-                "manifest-invalid", f"{upload.filename} has another plugin.toml than its sibling wheel"
-            )
+    is_wheel = identity.kind == "wheel"
+    if is_wheel and row.manifest and row.manifest != upload.manifest:
+        raise GateError(
+            "manifest-invalid", f"{upload.filename} has another plugin.toml than its sibling wheel"
+        )
+    if is_wheel or not _has_wheel(connection, row.id):
         connection.execute(update(release).where(release.c.id == row.id).values(values))
     return int(row.id)
 

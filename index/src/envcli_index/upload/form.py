@@ -7,7 +7,8 @@ import base64
 from http import HTTPStatus
 from typing import Any
 
-from envcli_index.upload.archive import MAX_ARCHIVE_BYTES
+from envcli_vetting.admission import MAX_ARCHIVE_BYTES
+
 from envcli_index.upload.errors import GateError
 from envcli_index.upload.verification import UploadedFile
 

@@ -1,17 +1,18 @@
 """The checks of one uploaded file in their order; the first that fails refuses the upload."""
 
-import hashlib
 import hmac
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from envcli_vetting.admission import AdmissionError, AdmittedFile, admit
+from envcli_vetting.admission.metadata import FileIdentity
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
+
 from envcli_index.config import IndexConfig
-from envcli_index.upload.archive import MAX_ARCHIVE_BYTES, SafeWheel
 from envcli_index.upload.errors import GateError
-from envcli_index.upload.metadata import FileIdentity, parse_core_metadata, parse_filename, read_manifest
-from envcli_index.upload.source import read_source_metadata
 from envcli_index.upload.tokens import Principal
 
 
@@ -68,34 +69,32 @@ def verify_upload(upload: UploadedFile, who: Principal, config: IndexConfig) -> 
     Raises:
         GateError: a rule is broken.
     """
-    identity = parse_filename(upload.filename)
-    if len(upload.content) > MAX_ARCHIVE_BYTES:
-        raise GateError("archive-too-large", f"{upload.filename} has more than {MAX_ARCHIVE_BYTES} bytes")
-    sha256 = hashlib.sha256(upload.content).hexdigest()
-    _check_form_digest(upload, sha256)
-    raw, manifest = _open(upload, identity)
-    core_metadata = parse_core_metadata(raw, identity, upload.fields)
-    attestations = verify_publisher(upload, sha256, who, config)
+    try:
+        admitted = admit(upload.filename, upload.content)
+    except AdmissionError as error:
+        raise GateError(error.rule, error.message, remedy=error.remedy) from error
+    _check_form(upload, admitted)
     return VerifiedFile(
-        identity=identity,
+        identity=admitted.identity,
         filename=upload.filename,
         content=upload.content,
-        sha256=sha256,
-        metadata_sha256=hashlib.sha256(raw).hexdigest() if identity.kind == "wheel" else None,
-        core_metadata=core_metadata,
-        manifest=manifest,
-        attestations=attestations,
+        sha256=admitted.sha256,
+        metadata_sha256=admitted.metadata_sha256,
+        core_metadata=admitted.core_metadata,
+        manifest=admitted.manifest,
+        attestations=verify_publisher(upload, admitted.sha256, who, config),
     )
 
 
-def _open(upload: UploadedFile, identity: FileIdentity) -> tuple[bytes, str]:
-    if identity.kind == "sdist":
-        return read_source_metadata(upload.content, upload.filename), ""
-    wheel = SafeWheel(upload.content, upload.filename)
-    raw = wheel.read_text(f"{wheel.dist_info}/METADATA")
-    if raw is None:
-        raise GateError("metadata-invalid", f"{upload.filename} has no METADATA", remedy="Build it again")
-    return raw, read_manifest(wheel)
+def _check_form(upload: UploadedFile, admitted: AdmittedFile) -> None:
+    form, identity = upload.fields, admitted.identity
+    try:
+        told = (canonicalize_name(form.get("name", "")), str(Version(form.get("version", ""))))
+    except InvalidVersion as error:
+        raise GateError("metadata-mismatch", f"the form's version is none: {str(error)[:100]}") from error
+    if told != (identity.project, identity.version):
+        raise GateError("metadata-mismatch", f"the form says {told[0][:80]} {told[1]}, the file name another")
+    _check_form_digest(upload, admitted.sha256)
 
 
 def _check_form_digest(upload: UploadedFile, sha256: str) -> None:

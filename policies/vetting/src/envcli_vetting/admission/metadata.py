@@ -1,4 +1,4 @@
-"""Whether file name, metadata, manifest and upload form tell one story.
+"""Whether file name, metadata and manifest tell one story.
 
 Sources: PyPA specifications (core metadata, binary distribution file name, entry points), PEP 440, PEP 503.
 """
@@ -20,8 +20,8 @@ from packaging.utils import (
 )
 from packaging.version import InvalidVersion, Version
 
-from envcli_index.upload.archive import SafeWheel
-from envcli_index.upload.errors import GateError
+from envcli_vetting.admission.archive import SafeWheel
+from envcli_vetting.admission.errors import AdmissionError
 
 ENTRY_POINT_GROUP = "envcli.plugins"
 MAX_MANIFEST_BYTES = 64 * 1024
@@ -53,7 +53,7 @@ def parse_filename(filename: str) -> FileIdentity:
     """Read a distribution's file name.
 
     Raises:
-        GateError: ``filename-invalid`` or ``name-reserved``.
+        AdmissionError: ``filename-invalid`` or ``name-reserved``.
     """
     try:
         if filename.endswith(".whl"):
@@ -63,15 +63,15 @@ def parse_filename(filename: str) -> FileIdentity:
             name, version = parse_sdist_filename(filename)
             kind = "sdist"
         else:
-            raise GateError(
+            raise AdmissionError(
                 "filename-invalid", f"{filename[:80]!r} is neither a wheel nor a .tar.gz source archive"
             )
     except (InvalidWheelFilename, InvalidSdistFilename, InvalidVersion) as error:
-        raise GateError(
+        raise AdmissionError(
             "filename-invalid", str(error)[:200], remedy="Build it with a current backend"
         ) from error
     if not _FILENAME.fullmatch(filename):
-        raise GateError("filename-invalid", f"{filename[:80]!r} holds unusual characters or is too long")
+        raise AdmissionError("filename-invalid", f"{filename[:80]!r} holds unusual characters or is too long")
     _check_version(version, filename)
     check_project_name(name)
     _check_spelling(filename, f"{name.replace('-', '_')}-{version}")
@@ -85,10 +85,10 @@ def check_project_name(name: str) -> None:
         name: normalized project name.
 
     Raises:
-        GateError: ``name-reserved``.
+        AdmissionError: ``name-reserved``.
     """
     if not _NAME.fullmatch(name) or len(name) > MAX_PROJECT_NAME:
-        raise GateError(
+        raise AdmissionError(
             "name-reserved",
             f"{name[:100]!r} may not be published here",
             remedy="Name the project envcli-plugin-<name>",
@@ -101,7 +101,7 @@ def _check_spelling(filename: str, expected: str) -> None:
     Source: PyPA specifications, binary distribution format and source distribution file name.
     """
     if not filename.startswith((f"{expected}-", f"{expected}.tar.gz")):
-        raise GateError(
+        raise AdmissionError(
             "filename-invalid",
             f"{filename} does not begin with {expected}, the normalized name and version",
             remedy="Build it with a current backend",
@@ -110,57 +110,46 @@ def _check_spelling(filename: str, expected: str) -> None:
 
 def _check_version(version: Version, filename: str) -> None:
     if version.local is not None or len(str(version)) > MAX_VERSION:
-        raise GateError(
+        raise AdmissionError(
             "filename-invalid",
             f"{filename} has a local or overlong version",
             remedy="Use a public PEP 440 version",
         )
 
 
-def parse_core_metadata(raw: bytes, identity: FileIdentity, form: Mapping[str, str]) -> dict[str, Any]:
-    """Check METADATA or PKG-INFO against file name and form, and return the fields that the index shows.
+def parse_core_metadata(raw: bytes, identity: FileIdentity) -> dict[str, Any]:
+    """Check METADATA or PKG-INFO against the file name, and return the fields that the index shows.
 
     Args:
         raw: the file's bytes.
         identity: from ``parse_filename``.
-        form: the upload form's text fields.
 
     Raises:
-        GateError: ``metadata-invalid`` or ``metadata-mismatch``.
+        AdmissionError: ``metadata-invalid`` or ``metadata-mismatch``.
     """
     try:
         fields = Metadata.from_email(raw, validate=True)
     except ExceptionGroup as group:
-        raise GateError(
+        raise AdmissionError(
             "metadata-invalid", f"metadata: {_first_line(group)}", remedy="Correct it and build"
         ) from group
     seen = FileIdentity(canonicalize_name(fields.name), str(fields.version), identity.kind)
     if seen != identity:
-        raise GateError(
+        raise AdmissionError(
             "metadata-mismatch", f"metadata say {seen.project} {seen.version}, the file name another"
         )
-    _check_form(identity, form)
     _check_dependencies(fields.requires_dist or [])
     if len(fields.summary or "") > MAX_SUMMARY or len(fields.description or "") > MAX_DESCRIPTION:
-        raise GateError("metadata-invalid", "summary or description is too long", remedy="Shorten them")
+        raise AdmissionError("metadata-invalid", "summary or description is too long", remedy="Shorten them")
     shown = _shown(fields)
     _check_printable(shown)
     return shown
 
 
-def _check_form(identity: FileIdentity, form: Mapping[str, str]) -> None:
-    try:
-        told = (canonicalize_name(form.get("name", "")), str(Version(form.get("version", ""))))
-    except InvalidVersion as error:
-        raise GateError("metadata-mismatch", f"the form's version is none: {str(error)[:100]}") from error
-    if told != (identity.project, identity.version):
-        raise GateError("metadata-mismatch", f"the form says {told[0][:80]} {told[1]}, the file name another")
-
-
 def _check_dependencies(requirements: list[Requirement]) -> None:
     for requirement in requirements:
         if requirement.url:
-            raise GateError(
+            raise AdmissionError(
                 "metadata-invalid",
                 f"the dependency {requirement.name} points to a URL",
                 remedy="Depend on a version from an index",
@@ -171,10 +160,12 @@ def _check_printable(shown: Mapping[str, Any]) -> None:
     """What people read in a terminal or a list holds nothing that moves the cursor or turns the direction of text."""
     description = re.sub(r"[\t\n\f\r]", "", str(shown["description"]))
     if re.search(r"[\x00-\x1f\x7f-\x9f]", description):
-        raise GateError("metadata-invalid", "the description holds control characters", remedy="Remove them")
+        raise AdmissionError(
+            "metadata-invalid", "the description holds control characters", remedy="Remove them"
+        )
     for name, value in shown.items():
         if name != "description" and not all(text.isprintable() for text in _texts(value)):
-            raise GateError(
+            raise AdmissionError(
                 "metadata-invalid",
                 f"{name} holds unprintable characters",
                 remedy="Write it on one plain line",
@@ -218,7 +209,7 @@ def read_manifest(wheel: SafeWheel) -> str:
     """Find, parse and return the wheel's ``plugin.toml``.
 
     Raises:
-        GateError: ``entry-point-missing``, ``manifest-missing`` or ``manifest-invalid``.
+        AdmissionError: ``entry-point-missing``, ``manifest-missing`` or ``manifest-invalid``.
     """
     from envcli_sdk import ManifestError, parse_manifest
 
@@ -226,15 +217,15 @@ def read_manifest(wheel: SafeWheel) -> str:
     path = value.split(":", 1)[0].split(".", 1)[0].strip() + "/plugin.toml"
     raw = wheel.read_text(path, MAX_MANIFEST_BYTES)
     if raw is None:
-        raise GateError(
+        raise AdmissionError(
             "manifest-missing", f"{wheel.filename} has no {path}", remedy="Add it as package data"
         )
     try:
         manifest = parse_manifest(raw)
     except ManifestError as error:
-        raise GateError("manifest-invalid", f"{path}: {str(error)[:300]}") from error
+        raise AdmissionError("manifest-invalid", f"{path}: {str(error)[:300]}") from error
     if manifest.id != name:
-        raise GateError(
+        raise AdmissionError(
             "manifest-invalid", f"{path} has the id {manifest.id!r}, the entry point the name {name!r}"
         )
     return raw.decode("utf-8")
@@ -247,12 +238,12 @@ def _plugin_entry_point(wheel: SafeWheel) -> tuple[str, str]:
     try:
         parser.read_string(raw.decode("utf-8"))
     except (UnicodeDecodeError, configparser.Error) as error:
-        raise GateError(
+        raise AdmissionError(
             "entry-point-missing", f"entry_points.txt of {wheel.filename} is unreadable"
         ) from error
     found = parser.items(ENTRY_POINT_GROUP) if parser.has_section(ENTRY_POINT_GROUP) else []
     if len(found) != 1:
-        raise GateError(
+        raise AdmissionError(
             "entry-point-missing",
             f"{wheel.filename} has {len(found)} entry points in the group {ENTRY_POINT_GROUP}",
             remedy="Declare exactly one: <plugin id> = <package>.<module>:<class>",

@@ -18,14 +18,17 @@ import zlib
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-from envcli_index.upload.errors import GateError
+from envcli_vetting.admission.errors import AdmissionError
+from envcli_vetting.zip_structure import ArchiveLimits
 
-MAX_ARCHIVE_BYTES = 64 * 1024 * 1024
-MAX_UNPACKED_BYTES = 512 * 1024 * 1024
-MAX_MEMBERS = 10_000
-MAX_NAME = 240
-MAX_RATIO = 200  # deflate reaches 1032; sources and libraries stay below 100
-RATIO_FLOOR_BYTES = 1024 * 1024  # small members may compress as well as they like
+_LIMITS = ArchiveLimits()  # one set of limits for gate, checks and dependencies
+MAX_ARCHIVE_BYTES = _LIMITS.archive_bytes
+MAX_UNPACKED_BYTES = _LIMITS.total_bytes
+MAX_MEMBER_BYTES = _LIMITS.member_bytes
+MAX_MEMBERS = _LIMITS.members
+MAX_NAME = _LIMITS.name_bytes
+MAX_RATIO = _LIMITS.ratio
+RATIO_FLOOR_BYTES = _LIMITS.ratio_floor
 MAX_TEXT_BYTES = 1024 * 1024
 
 _LOCAL_HEADER = 30
@@ -49,13 +52,13 @@ class SafeWheel:
         filename: for messages.
 
     Raises:
-        GateError: ``archive-too-large`` or ``archive-unsafe``.
+        AdmissionError: ``archive-too-large`` or ``archive-unsafe``.
     """
 
     def __init__(self, data: bytes, filename: str) -> None:
         self.filename = filename
         if len(data) > MAX_ARCHIVE_BYTES:
-            raise GateError(
+            raise AdmissionError(
                 "archive-too-large",
                 f"{filename} has {len(data)} bytes, the limit is {MAX_ARCHIVE_BYTES}",
                 remedy="Leave data files out of the wheel",
@@ -79,13 +82,15 @@ class SafeWheel:
         """Return a member's bytes, or ``None`` when there is none of that name.
 
         Raises:
-            GateError: ``archive-too-large``, the member has more than ``limit`` bytes, or ``archive-unsafe``.
+            AdmissionError: ``archive-too-large``, the member has more than ``limit`` bytes, or ``archive-unsafe``.
         """
         info = self._members.get(name)
         if info is None:
             return None
         if info.file_size > limit:
-            raise GateError("archive-too-large", f"{name} in {self.filename} has more than {limit} bytes")
+            raise AdmissionError(
+                "archive-too-large", f"{name} in {self.filename} has more than {limit} bytes"
+            )
         try:
             return self._zip.read(info)
         except _BROKEN as error:
@@ -147,7 +152,7 @@ def check_member_name(name: str, filename: str) -> None:
         filename: the archive, for messages.
 
     Raises:
-        GateError: ``archive-unsafe``.
+        AdmissionError: ``archive-unsafe``.
     """
     parts = name.rstrip("/").split("/")
     if len(name) > MAX_NAME or not name.isprintable() or not all(parts) or {".", ".."} & set(parts):
@@ -159,7 +164,7 @@ def check_member_name(name: str, filename: str) -> None:
 def _check_directory(archive: zipfile.ZipFile, filename: str) -> None:
     infos = archive.infolist()
     if len(infos) > MAX_MEMBERS or sum(info.file_size for info in infos) > MAX_UNPACKED_BYTES:
-        raise GateError(
+        raise AdmissionError(
             "archive-too-large",
             f"{filename} unpacks to more than {MAX_UNPACKED_BYTES} bytes or {MAX_MEMBERS} files",
             remedy="Leave data files out of the wheel",
@@ -180,8 +185,14 @@ def _check_entry(info: zipfile.ZipInfo, filename: str) -> None:
         raise _unsafe(filename, f"has a member {name!r} that is no regular file", "Replace links by files")
     large = info.file_size > RATIO_FLOOR_BYTES
     if large and info.file_size > MAX_RATIO * max(info.compress_size, 1):
-        raise GateError(
+        raise AdmissionError(
             "archive-too-large", f"{name!r} in {filename} is compressed more than {MAX_RATIO} fold"
+        )
+    if info.file_size > MAX_MEMBER_BYTES:
+        raise AdmissionError(
+            "archive-too-large",
+            f"{name!r} in {filename} has more than {MAX_MEMBER_BYTES} bytes",
+            remedy="Leave data files out of the wheel",
         )
     _check_place(PurePosixPath(name), filename)
 
@@ -228,5 +239,5 @@ def _end_of_member(info: zipfile.ZipInfo, data: bytes, filename: str) -> int:
     return start + int(name_length) + int(extra_length) + info.compress_size
 
 
-def _unsafe(filename: str, what: str, remedy: str = "") -> GateError:
-    return GateError("archive-unsafe", f"{filename} {what}", remedy=remedy)
+def _unsafe(filename: str, what: str, remedy: str = "") -> AdmissionError:
+    return AdmissionError("archive-unsafe", f"{filename} {what}", remedy=remedy)

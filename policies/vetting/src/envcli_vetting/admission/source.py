@@ -9,10 +9,14 @@ import tarfile
 import zlib
 from typing import Protocol
 
-from envcli_index.upload.archive import MAX_ARCHIVE_BYTES, MAX_MEMBERS, MAX_TEXT_BYTES, check_member_name
-from envcli_index.upload.errors import GateError
-
-MAX_UNPACKED_BYTES = 256 * 1024 * 1024
+from envcli_vetting.admission.archive import (
+    MAX_ARCHIVE_BYTES,
+    MAX_MEMBERS,
+    MAX_TEXT_BYTES,
+    MAX_UNPACKED_BYTES,
+    check_member_name,
+)
+from envcli_vetting.admission.errors import AdmissionError
 
 
 class _Readable(Protocol):
@@ -32,7 +36,7 @@ class _Counted(io.RawIOBase):
         data = self._inner.read(min(size, self._left + 1) if size >= 0 else self._left + 1)
         self._left -= len(data)
         if self._left < 0:
-            raise GateError(
+            raise AdmissionError(
                 "archive-too-large", f"{self._filename} unpacks to more than {MAX_UNPACKED_BYTES} bytes"
             )
         return data
@@ -46,10 +50,10 @@ def read_source_metadata(data: bytes, filename: str) -> bytes:
         filename: its name, ``{name}-{version}.tar.gz``.
 
     Raises:
-        GateError: ``archive-too-large``, ``archive-unsafe`` or ``metadata-invalid``.
+        AdmissionError: ``archive-too-large``, ``archive-unsafe`` or ``metadata-invalid``.
     """
     if len(data) > MAX_ARCHIVE_BYTES:
-        raise GateError("archive-too-large", f"{filename} has more than {MAX_ARCHIVE_BYTES} bytes")
+        raise AdmissionError("archive-too-large", f"{filename} has more than {MAX_ARCHIVE_BYTES} bytes")
     root = filename.removesuffix(".tar.gz")
     try:
         with (
@@ -58,9 +62,11 @@ def read_source_metadata(data: bytes, filename: str) -> bytes:
         ):
             metadata = _walk(stream, root, filename)
     except (tarfile.TarError, OSError, EOFError, zlib.error, ValueError) as error:
-        raise GateError("archive-unsafe", f"{filename} is no gzipped tar archive ({error})") from error
+        raise AdmissionError("archive-unsafe", f"{filename} is no gzipped tar archive ({error})") from error
     if metadata is None:
-        raise GateError("metadata-invalid", f"{filename} has no {root}/PKG-INFO", remedy="Build it again")
+        raise AdmissionError(
+            "metadata-invalid", f"{filename} has no {root}/PKG-INFO", remedy="Build it again"
+        )
     return metadata
 
 
@@ -70,11 +76,11 @@ def _walk(stream: tarfile.TarFile, root: str, filename: str) -> bytes | None:
     for member in stream:
         check_member_name(member.name, filename)
         if member.name in seen or len(seen) >= MAX_MEMBERS or not (member.isreg() or member.isdir()):
-            raise GateError(
+            raise AdmissionError(
                 "archive-unsafe", f"{filename} repeats or links {member.name!r}, or holds too many files"
             )
         if member.name.split("/", 1)[0] != root:
-            raise GateError("archive-unsafe", f"{filename} holds {member.name!r} outside {root}/")
+            raise AdmissionError("archive-unsafe", f"{filename} holds {member.name!r} outside {root}/")
         seen.add(member.name)
         if member.name == f"{root}/PKG-INFO" and member.size <= MAX_TEXT_BYTES:
             content = stream.extractfile(member)
