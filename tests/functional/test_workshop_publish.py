@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -17,7 +18,13 @@ from common.index_server import IndexServer, new_index_server
 from common.ports import free_port
 from common.site import SiteClient, initialise
 from envcli_host.cli.main import main
+from envcli_host.config import HostPaths
+from envcli_host.workshop.credentials import read_token
+from envcli_host.workshop.errors import SigningError
+from envcli_host.workshop.project import PluginProject
+from envcli_host.workshop.publishing import find_market
 from envcli_host.workshop.scaffold import PluginAnswers, create_project
+from envcli_host.workshop.signing import sign_release
 from envcli_web.app import create_app
 from envcli_web.config import WebConfig
 from werkzeug.serving import make_server
@@ -179,6 +186,39 @@ def test_token_of_another_site_is_never_sent_there(
     monkeypatch.setenv("ENVCLI_TOKEN", foreign)
     assert command("sign", project) == 1
     assert "was issued by http://127.0.0.1:9" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("service", "title"), [("authority", "certificate authority"), ("log", "transparency log")]
+)
+def test_stopped_signing_service_is_named_in_one_line(
+    publisher: Market, project: Path, capsys: pytest.CaptureFixture[str], service: str, title: str
+) -> None:
+    config = publisher.index.config
+    url = {"authority": config.authority_url, "log": config.log_url}[service]
+    publisher.index.stop(service)
+    try:
+        capsys.readouterr()
+        assert command("sign", project) == 1
+    finally:
+        publisher.index.start(service)
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert re.search(rf"^error: .*{title} at {re.escape(url)}\S* does not answer", error), error
+    assert "HTTPConnectionPool" not in error
+    assert "Try again" in error
+    assert not list((project / "dist").glob("*.attestation"))
+
+
+def test_log_that_stops_after_the_certificate_is_named(publisher: Market, project: Path) -> None:
+    paths = HostPaths.from_environment()
+    config = json.loads(find_market(paths, None).trust_config)
+    closed = f"http://127.0.0.1:{free_port()}"
+    for log in config["signingConfig"]["rekorTlogUrls"]:
+        log["url"] = closed
+    with pytest.raises(SigningError, match=f"transparency log at {closed} does not answer") as caught:
+        sign_release(PluginProject.load(project), read_token(paths), json.dumps(config), lambda _: None)
+    assert "HTTPConnectionPool" not in str(caught.value)
+    assert not list((project / "dist").glob("*.attestation"))
 
 
 def test_stopped_index_is_one_line(

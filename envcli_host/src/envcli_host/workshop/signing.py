@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from envcli_host.files import write_atomically
 from envcli_host.workshop.building import BuildRecord, load_record, release_files
@@ -19,10 +20,12 @@ from envcli_host.workshop.provenance import provenance_predicate
 
 if TYPE_CHECKING:
     from pypi_attestations import Attestation
+    from requests import Response
     from sigstore.sign import Signer
 
 PUBLISH_SUFFIX = ".publish.attestation"
 PROVENANCE_SUFFIX = ".provenance.attestation"
+SIGNING_CERTIFICATE = "/api/v2/signingCert"
 
 
 def sign_release(
@@ -94,11 +97,44 @@ def _signer(token: ApiToken, trust_config: str) -> "Iterator[Signer]":
         identity = IdentityToken(exchange_token(token, config.signing_config.get_oidc_url()))
         with SigningContext.from_trust_config(config).signer(identity, cache=True) as signer:
             yield signer
-    except (Error, ExpiredIdentity, OSError, ValueError) as error:
+    except SigningError:
+        raise
+    except Exception as error:  # the clients of authority and log raise errors without a public base
+        unanswered = _unanswered(error)
+        if unanswered is None and not isinstance(error, (Error, ExpiredIdentity, OSError, ValueError)):
+            raise
         raise SigningError(
-            f"the index' certificate authority or log did not sign: {_first_line(error)}",
-            remedy="Check with: envcli plugin status, or try again in a minute",
+            unanswered or f"the index' certificate authority or log did not sign: {_first_line(error)}",
+            remedy="Nothing was signed. Try again in a minute; if it stays so, tell the index' operator",
         ) from error
+
+
+def _unanswered(error: BaseException) -> str | None:
+    """Name the service whose answer is missing or no success, or return None when no request failed."""
+    from requests import RequestException
+
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, RequestException):
+        cause = cause.__cause__ or cause.__context__
+    if cause is None or cause.request is None or not cause.request.url:
+        return None
+    parts = urlsplit(str(cause.request.url))
+    title = "certificate authority" if parts.path.endswith(SIGNING_CERTIFICATE) else "transparency log"
+    service = f"the index' {title} at {parts.scheme}://{parts.netloc}"
+    if cause.response is None:
+        return f"{service} does not answer"
+    return f"{service} answers HTTP {cause.response.status_code}{_reason(cause.response)}"
+
+
+def _reason(answer: "Response") -> str:
+    try:
+        document = answer.json()
+    except ValueError:
+        return ""
+    message = document.get("message") if isinstance(document, dict) else None
+    if not isinstance(message, str) or not message:
+        return ""
+    return ": " + "".join(character if character.isprintable() else "?" for character in message)[:200]
 
 
 def _first_line(error: Exception) -> str:

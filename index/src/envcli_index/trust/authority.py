@@ -97,7 +97,7 @@ class _LogClient:
             document = answer.json()
         except (httpx.HTTPError, ValueError) as error:
             raise LogUnavailableError(
-                f"the certificate log does not answer ({type(error).__name__})"
+                f"the transparency log at {self._url} does not answer ({type(error).__name__})"
             ) from error
         return SignedTimestamp.from_json(document)
 
