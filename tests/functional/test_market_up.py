@@ -3,10 +3,12 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -163,6 +165,21 @@ def test_a_killed_child_comes_back(market: Market, part: str) -> None:
     assert not psutil.pid_exists(before) or psutil.Process(before).status() == psutil.STATUS_ZOMBIE
 
 
+@pytest.mark.parametrize("part", ["authority", "timestamp"])
+def test_a_child_that_hangs_is_replaced(market: Market, part: str) -> None:
+    before = market.pid_of(part)
+    assert before
+    assert wait_until(lambda: part not in market.urls or market.is_healthy(part))
+    time.sleep(3)  # it was seen to be well since its start
+    os.kill(before, signal.SIGSTOP)
+    try:
+        assert wait_until(lambda: market.pid_of(part) != before, 25)
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(before, signal.SIGCONT)
+    assert not psutil.pid_exists(before)
+
+
 def test_a_copy_of_the_running_marketplace_can_be_started(market: Market, tmp_path: Path) -> None:
     copy, restored = tmp_path / "copy.tar", tmp_path / "restored"
     done = subprocess.run(
@@ -202,11 +219,19 @@ def test_it_ends_cleanly_and_starts_again_with_the_same_identity(market: Market)
     assert again.ready["root_sha256"] == market.ready["root_sha256"]
     assert again.ready["admin_code_file"] is None, "there is an administrator"
     members = again.members()
+    web, gate = again.pid_of("web"), again.pid_of("gate")
+    grandchildren = psutil.Process(web).children()
+    assert grandchildren, "the site has worker processes"
+    stopped = [*grandchildren, psutil.Process(gate)]  # what hangs notices no end of its parent
+    for process in stopped:
+        process.suspend()
     again.process.kill()
     again.process.wait()
     gone, alive = psutil.wait_procs(members, timeout=10)
-    assert not alive, "children end with a supervisor that was killed"
-    assert len(gone) >= 9
+    for process in alive:
+        process.kill()
+    assert not alive, "everything ends with a supervisor that was killed"
+    assert len(gone) >= 11
 
 
 def test_other_ports_are_refused_once_there_are_identities(market: Market) -> None:
@@ -219,6 +244,39 @@ def test_other_ports_are_refused_once_there_are_identities(market: Market) -> No
     )
     assert done.returncode == 1
     assert "its identities contain that URL" in done.stderr
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_start_that_fails_leaves_nothing_behind(tmp_path: Path, exists: bool) -> None:
+    data = tmp_path / "folder/data"
+    if exists:
+        data.mkdir(parents=True)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = subprocess.run(
+            command("up", "--data", str(data), "--port-base", str(port)),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert f"Port {port} (web) is in use. Stop the program" in done.stderr
+    assert sorted(tmp_path.rglob("*")) == ([data.parent, data] if exists else [])
+
+
+def test_a_folder_that_cannot_be_made_is_named_with_its_remedy(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for data in ("/proc/x", str(tmp_path / "file"), str(tmp_path / "file/data")):
+        done = subprocess.run(
+            command("up", "--data", data), capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == 1
+        (line,) = done.stderr.splitlines()
+        assert line.startswith(f"error: {data} cannot hold a marketplace: ")
+        assert line.endswith("Give --data a directory that can be made and written to")
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "example.org", "192.0.2.1"])

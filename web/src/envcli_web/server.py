@@ -1,5 +1,6 @@
 """Serving the site with granian."""
 
+import multiprocessing
 import os
 from typing import Any
 
@@ -13,7 +14,9 @@ from envcli_web.processes import end_with_parent
 
 def application() -> Any:
     """Build the site in a worker process of the server; the data directory comes from the environment."""
-    end_with_parent()
+    server = multiprocessing.parent_process()
+    if server is not None and server.pid is not None:
+        end_with_parent(server.pid)
     return create_app(WebConfig.load(data_directory(None))).wsgi_app
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from envcli_web.errors import ConfigurationError, WebError
 from envcli_web.files import private_directory
 from envcli_web.market.parts import parts_of
-from envcli_web.market.settings import SERVERS, MarketSettings
+from envcli_web.market.settings import FILE_NAME, SERVERS, MarketSettings
 from envcli_web.market.setup import (
     admin_code,
     choose_settings,
@@ -29,15 +29,47 @@ from envcli_web.market.supervisor import Supervisor
 def exclusive(data: Path) -> Iterator[None]:
     """Hold the marketplace's lock, so that two supervisors never run the same data.
 
+    Where no marketplace came of it, the folders and the lock that were made for it are gone afterwards.
+
     Raises:
-        ConfigurationError: another supervisor runs.
+        ConfigurationError: another supervisor runs, or the directory cannot be used.
     """
-    with (private_directory(data) / "market.lock").open("w") as lock:
+    made = [folder for folder in (data, *data.parents) if not folder.exists()]
+    path = data / "market.lock"
+    try:
+        private_directory(data)
+        lock = path.open("a")
+    except OSError as error:
+        _remove_empty(made)
+        raise ConfigurationError(
+            f"{data} cannot hold a marketplace: {error.strerror}",
+            remedy="Give --data a directory that can be made and written to",
+        ) from error
+    with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise ConfigurationError(f"The marketplace in {data} is running already") from error
-        yield
+            raise ConfigurationError(
+                f"The marketplace in {data} is running already",
+                remedy="Stop it first, or choose another directory",
+            ) from error
+        try:
+            yield
+        finally:
+            if not (data / FILE_NAME).exists():
+                path.unlink(missing_ok=True)
+                _remove_empty(made)
+
+
+def _remove_empty(folders: Sequence[Path]) -> None:
+    """Remove folders, the innermost first, up to one that is not there or not empty."""
+    for folder in folders:
+        try:
+            folder.rmdir()
+        except FileNotFoundError:
+            continue
+        except OSError:
+            return
 
 
 def _loopback(text: str) -> str:
@@ -81,6 +113,7 @@ def _up(arguments: argparse.Namespace) -> int:
     with exclusive(arguments.data):
         settings = choose_settings(arguments.data, arguments.host, arguments.port_base)
         wait_for_ports(settings)
+        settings.save()
         initialise(settings, arguments.first_party, arguments.upstream_index)
         code = admin_code(settings)
         supervisor = Supervisor(parts_of(settings), settings.logs, ready_seconds=arguments.ready_seconds)
@@ -167,6 +200,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
     try:
         return int(arguments.run(arguments))
-    except (WebError, OSError) as error:
+    except WebError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 1
+    except OSError as error:
+        cause = error.strerror or type(error).__name__
+        remedy = "Check the path, its permissions and the free space"
+        print(f"error: {error.filename or 'input/output'}: {cause}. {remedy}", file=sys.stderr)
+    return 1

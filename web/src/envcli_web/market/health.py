@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 TIMEOUT_SECONDS = 1.5
-STALE_SECONDS = 15.0
+STALE_SECONDS = 5.0
 
 
 class HealthCheck(Protocol):

@@ -7,7 +7,6 @@ import time
 from pathlib import Path
 
 from envcli_web.errors import ConfigurationError, WebError
-from envcli_web.files import private_directory
 from envcli_web.market.parts import program
 from envcli_web.market.settings import FILE_NAME, SERVERS, MarketSettings
 
@@ -44,7 +43,7 @@ def _random_ports(host: str) -> dict[str, int]:
 
 
 def choose_settings(data: Path, host: str, port_base: int | None) -> MarketSettings:
-    """Return the settings in ``data``; on the first run choose and write them.
+    """Return the settings in ``data``; on the first run choose some, which are not written yet.
 
     Args:
         data: directory of the marketplace.
@@ -68,9 +67,7 @@ def choose_settings(data: Path, host: str, port_base: int | None) -> MarketSetti
             f"{base} is not a usable first port", remedy="Use one between 1024 and 65000, or 0"
         )
     ports = {name: base + at for at, name in enumerate(SERVERS)} if base else _random_ports(host)
-    settings = MarketSettings(data=private_directory(data).absolute(), host=host, ports=ports)
-    settings.save()
-    return settings
+    return MarketSettings(data=data.absolute(), host=host, ports=ports)
 
 
 def _run(command: list[str], what: str) -> None:

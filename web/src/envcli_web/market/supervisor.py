@@ -11,18 +11,21 @@ import subprocess
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from envcli_web.errors import WebError
 from envcli_web.files import private_directory
+from envcli_web.market.guardian import Guardian
 from envcli_web.market.parts import Part
 from envcli_web.processes import end_with_parent
 
 STEP_SECONDS = 0.2
 CHECK_SECONDS = 2.0
 STARTING_CHECK_SECONDS = 0.3
-GRACE_SECONDS = 120.0
-UNWELL_SECONDS = 30.0
+GRACE_SECONDS = 120.0  # for a start
+UNWELL_SECONDS = 8.0  # for one that was well; a heartbeat is 5 s old before it counts as unwell
+UNWELL_CHECKS = 4
 FIRST_DELAY = 0.3
 MAX_DELAY = 20.0
 GIVE_UP_AFTER = 6
@@ -43,6 +46,7 @@ class Child:
 
     part: Part
     logs: Path
+    guardian: Guardian
     process: subprocess.Popen[bytes] | None = None
     is_well: bool = False
     was_well: bool = False
@@ -52,6 +56,7 @@ class Child:
     _started: float = 0.0
     _last_well: float = 0.0
     _next_check: float = 0.0
+    _failed_checks: int = 0
 
     @property
     def log(self) -> Path:
@@ -75,12 +80,13 @@ class Child:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
-                preexec_fn=end_with_parent,  # noqa: PLW1509 - this process has one thread
+                preexec_fn=partial(end_with_parent, os.getpid()),  # noqa: PLW1509 - this process has one thread
             )
         finally:
             os.close(output)
+        self.guardian.watch(self.process.pid)
         self._started = self._last_well = time.monotonic()
-        self._next_check = 0.0
+        self._next_check, self._failed_checks = 0.0, 0
         logger.info("%s started, pid %d", self.part.name, self.process.pid)
 
     def signal_group(self, number: signal.Signals) -> None:
@@ -95,6 +101,7 @@ class Child:
         self.signal_group(signal.SIGKILL)
         if self.process is not None:
             self.process.wait()
+            self.guardian.forget(self.process.pid)
         self.process, self.is_well = None, False
         self._failures += 1
         self.restarts += 1
@@ -108,11 +115,13 @@ class Child:
         if self.is_well:
             if not self.was_well:
                 logger.info("%s is well after %.1f s", self.part.name, moment - self._started)
-            self.was_well, self._last_well = True, moment
+            self.was_well, self._last_well, self._failed_checks = True, moment, 0
             if moment - self._started > MAX_DELAY:
                 self._failures = 0
             return
-        if moment - self._started > GRACE_SECONDS and moment - self._last_well > UNWELL_SECONDS:
+        self._failed_checks += 1
+        patience = UNWELL_SECONDS if self._last_well > self._started else GRACE_SECONDS
+        if self._failed_checks >= UNWELL_CHECKS and moment - self._last_well > patience:
             self._ended("does not answer")
 
     def step(self) -> None:
@@ -158,7 +167,8 @@ class Supervisor:
     def __post_init__(self) -> None:
         """Prepare one child for each part."""
         private_directory(self.logs)
-        self.children = [Child(part, self.logs) for part in self.parts]
+        self._guardian = Guardian()
+        self.children = [Child(part, self.logs, self._guardian) for part in self.parts]
 
     @property
     def is_ready(self) -> bool:
@@ -180,6 +190,7 @@ class Supervisor:
         deadline, announced = time.monotonic() + self.ready_seconds, False
         try:
             while not self.stopping:
+                self._guardian.check()
                 for child in self.children:
                     if not self.stopping:
                         child.step()
@@ -211,3 +222,5 @@ class Supervisor:
                 logger.warning("%s did not end in time and is killed", child.part.name)
             child.signal_group(signal.SIGKILL)
             child.process.wait()
+            self._guardian.forget(child.process.pid)
+        self._guardian.close()
