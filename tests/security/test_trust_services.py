@@ -290,4 +290,6 @@ def test_path_cannot_forge_a_line_of_the_log(caplog: pytest.LogCaptureFixture) -
     with caplog.at_level("INFO"):
         answer = service("forged", 100).test_client().get("/x%0Alog INFO GET /api 200")
     assert answer.status_code == 404
-    assert [record.getMessage() for record in caplog.records] == ["GET /x%0Alog%20INFO%20GET%20/api%20200 404"]
+    assert [record.getMessage() for record in caplog.records] == [
+        "GET /x%0Alog%20INFO%20GET%20/api%20200 404"
+    ]
