@@ -7,9 +7,11 @@ addresses and the others where clouds serve metadata only when the grant spells 
 Multicast, unspecified and reserved ones are never connected to.
 """
 
+import errno
 import ipaddress
 import re
 import socket
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -90,7 +92,7 @@ def connect_checked(host: str, port: int, grants: Iterable[NetworkGrant], timeou
         host: name or literal address as the untrusted side wrote it.
         port: TCP port.
         grants: what is allowed.
-        timeout: seconds for each address that is tried.
+        timeout: seconds for all addresses together.
 
     Raises:
         NotGrantedError: no grant names it, or every address of it is of a class the grants do not cover.
@@ -175,9 +177,13 @@ def _unwrapped(address: Address) -> Address:
 
 def _first_connected(addresses: Iterable[Address], port: int, timeout: float) -> socket.socket:
     failure: OSError = socket.gaierror(socket.EAI_NONAME, "no address")
+    deadline = time.monotonic() + timeout
     for address in addresses:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError(errno.ETIMEDOUT, "no address answered in time")
         try:
-            connected = socket.create_connection((str(address), port), timeout)
+            connected = socket.create_connection((str(address), port), left)
         except OSError as error:
             failure = error
             continue

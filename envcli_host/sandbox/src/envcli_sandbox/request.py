@@ -42,6 +42,7 @@ class Limits:
         open_files: open file descriptors.
         file_bytes: size of one written file.
         output_bytes: how much of stdout and of stderr is kept; the rest is read and dropped.
+        asks: questions to the broker over the child's whole life, each of which is a line in the audit.
     """
 
     memory_bytes: int = 256 * MIB
@@ -50,6 +51,7 @@ class Limits:
     open_files: int = 64
     file_bytes: int = 64 * MIB
     output_bytes: int = 64 * 1024
+    asks: int = 50_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,7 @@ class Sandbox:
         self._audit = audit
         self._recording = threading.Lock()
         self._denied: Counter[DeniedCall] = Counter()
-        self._call_id = 0
+        self._call_id = self._ask_count = 0
         self._outcome: Outcome | None = None
         self._supervisor = Supervisor(
             child,
@@ -205,6 +205,9 @@ class Sandbox:
             raise ProtocolError("an ask needs a number, a name and parameters")
         if not _ASK_NAME.fullmatch(ask):
             raise ProtocolError("an ask has an impossible name")
+        self._ask_count += 1
+        if self._ask_count > self._limits.asks:
+            raise ProtocolError("more asks than a whole life allows")
         reply = self._decide(ask, params)
         try:
             self.record(_asked(ask, reply))

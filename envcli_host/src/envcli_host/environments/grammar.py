@@ -44,6 +44,7 @@ _LITERAL = {
 }
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\", "$": "$", "`": "`"}
 _MAX_DEPTH = 20
+MAX_EXPANDED = 16 << 20
 
 Part: TypeAlias = "str | Reference"
 
@@ -95,10 +96,18 @@ class Document:
                 environment, the process's variables). Names set in the file win over it.
         """
         found: dict[str, str] = {}
-        outer = outer or {}
+        outer, room = outer or {}, MAX_EXPANDED
 
         def lookup(name: str) -> str | None:
-            return found[name] if name in found else outer.get(name)
+            nonlocal room
+            value = found[name] if name in found else outer.get(name)
+            room -= len(value or "")
+            if room < 0:
+                raise EnvironmentStoreError(
+                    f"its references expand to more than {MAX_EXPANDED >> 20} million characters",
+                    remedy="Variables that repeat one another grow with every step; write them out",
+                )
+            return value
 
         for assignment in self.assignments:
             found[assignment.name] = _expand(assignment.parts, lookup)
@@ -244,15 +253,17 @@ class _Scanner:
     def _parts(self, quote: str, depth: int = 0) -> tuple[Part, ...]:
         """Read up to the delimiter ``quote`` ("" = end of a bare value, "}" = inside braces)."""
         parts: list[Part] = []
+        text: list[str] = []  # joined at once: one by one takes quadratic time
         while self.at < len(self.text):
             piece = self._piece(quote, depth)
             if piece is None:
                 break
-            if isinstance(piece, str) and parts and isinstance(parts[-1], str):
-                parts[-1] += piece
-            else:
-                parts.append(piece)
-        return tuple(parts)
+            if isinstance(piece, str):
+                text.append(piece)
+                continue
+            parts += ["".join(text), piece] if text else [piece]
+            text.clear()
+        return (*parts, "".join(text)) if text else tuple(parts)
 
     def _piece(self, quote: str, depth: int) -> "Part | None":
         if literal := self._take(_LITERAL[quote]):

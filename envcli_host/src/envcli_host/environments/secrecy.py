@@ -11,9 +11,10 @@ _WORDS = re.compile(
     r"SIGNATURE|COOKIE|CERT|PEM)(?:$|[_.-])",
     re.IGNORECASE,
 )
-_USERINFO = re.compile(r"[a-z][a-z0-9+.-]*://[^/@\s]*:[^/@\s]+@", re.IGNORECASE)
+# A value may be long and written to take time: no pattern can begin inside of what it repeats.
+_USERINFO = re.compile(r"[a-z0-9+.-]://[^/@\s:]*:[^/@\s]+@", re.IGNORECASE)
 _KNOWN = re.compile(
-    r"-----BEGIN [A-Z ]+-----|(?:AKIA|ASIA)[A-Z0-9]{16}|gh[pousr]_\w{20,}|sk_live_|xox[abprs]-|eyJ[\w-]+\.eyJ"
+    r"-----BEGIN [A-Z ]+-----|(?:AKIA|ASIA)[A-Z0-9]{16}|gh[pousr]_\w{20,}|sk_live_|xox[abprs]-|(?<![\w-])eyJ[\w-]+\.eyJ"
 )
 _RANDOM = re.compile(r"(?=[^\s]*[0-9])(?=[^\s]*[A-Za-z])[A-Za-z0-9+=_-]{32,}")
 

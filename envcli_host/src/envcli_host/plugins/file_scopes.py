@@ -115,7 +115,7 @@ def list_granted(pattern: str, scopes: Iterable[FileScope], project: Path | None
         if scope.writable:
             continue
         for folder, folders, files in os.walk(scope.base):
-            folders[:] = [name for name in folders if not Path(folder, name).is_symlink()]
+            folders[:] = [name for name in folders if _leads_on(Path(folder, name), wanted, scope)]
             for name in files:
                 path = Path(folder, name)
                 fits = len(path.parts) == len(wanted) and _fits(path.parts, wanted)
@@ -124,6 +124,14 @@ def list_granted(pattern: str, scopes: Iterable[FileScope], project: Path | None
                     count += 1
                     if count >= MAX_LISTED:
                         return
+
+
+def _leads_on(folder: Path, wanted: tuple[str, ...], scope: FileScope) -> bool:
+    """Whether something below a folder can be both asked for and covered, so that nothing else is walked through."""
+    parts, inner = folder.parts, folder.relative_to(scope.base).parts
+    is_on_the_way = len(parts) < len(wanted) and _fits(parts, wanted)
+    is_covered = not scope.pattern or (len(inner) < len(scope.pattern) and _fits(inner, scope.pattern))
+    return is_on_the_way and is_covered and not folder.is_symlink()
 
 
 def _parse(request: PermissionRequest, project: Path | None) -> FileScope:
