@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         ScopeError,
         SdkError,
         UnsupportedCommandError,
+        UsageError,
         WireError,
     )
     from envcli_sdk.hookspecs import hookimpl, hookspec
@@ -89,6 +90,7 @@ _HOMES = {
         "ScopeError",
         "SdkError",
         "UnsupportedCommandError",
+        "UsageError",
         "WireError",
     ),
     "hookspecs": ("hookimpl", "hookspec"),
@@ -139,6 +141,7 @@ __all__ = [
     "SyncResult",
     "UnsupportedCommandError",
     "Usage",
+    "UsageError",
     "ValidationResult",
     "Var",
     "WireError",

@@ -74,7 +74,12 @@ def rule(
 
 
 def command(name: str) -> Callable[[_Function], _Function]:
-    """Mark a command; the function takes the words of the command line as positional arguments."""
+    """Mark a command; its signature is its command line.
+
+    A parameter without a default is a word, one with a default may also be written ``--name VALUE``, one behind
+    ``*`` only so. ``bool`` makes a switch, ``int`` and ``float`` are converted, ``*words`` alone takes every word
+    as it is. ``envcli NAME --help`` prints the signature and the docstring.
+    """
     _verify_name(name)
     return _marker(CommandMark(name))
 

@@ -39,5 +39,9 @@ class UnsupportedCommandError(PluginError):
     """The plugin does not handle this kind of command."""
 
 
+class UsageError(PluginError):
+    """The words behind a command are not what it takes; the host exits with status 2."""
+
+
 class PermissionDeniedError(PluginError):
     """The host did not allow a request: it is not granted, or its scope does not cover it."""

@@ -80,8 +80,17 @@ async def run_command(plugin: Plugin, command: CustomCommand) -> CommandResult:
     wanted = ReportMark if command.kind == "report" else CommandMark
     for mark, function in _marked(plugin):
         if isinstance(mark, wanted) and mark.name == command.name:
-            return _command_result(await settle(function(*command.arguments)))
+            return await _run_function(command, function)
     raise UnsupportedCommandError(f"the plugin has no {command.kind} {command.name!r}")
+
+
+async def _run_function(command: CustomCommand, function: Callable[..., Any]) -> CommandResult:
+    from envcli_sdk.usage import HELP, bind, describe
+
+    if command.arguments and command.arguments[0] in HELP:
+        return CommandResult(describe(command.name, function))
+    positional, named = bind(command.name, function, command.arguments)
+    return _command_result(await settle(function(*positional, **named)))
 
 
 async def dispatch_event(plugin: Plugin, event: Event) -> None:
@@ -100,13 +109,24 @@ async def _run_workflow(plugin: Plugin, command: CustomCommand) -> CommandResult
     ]
     if not steps:
         raise UnsupportedCommandError(f"the plugin has no workflow {command.name!r}")
+    from envcli_sdk.usage import HELP, bind, usage
+
+    def take(*, dry_run: bool = False) -> bool:
+        """Stand for the workflow's own command line."""
+        return dry_run
+
+    if command.arguments and command.arguments[0] in HELP:
+        names = "\n".join(f"  {function.__name__}" for _, function in steps)
+        return CommandResult(f"{usage(command.name, take)}\n\nIts steps:\n{names}")
+    _, named = bind(command.name, take, command.arguments)
+    dry_run = command.dry_run or take(**named)
     lines: list[str] = []
     done: list[StepMark] = []
     for mark, function in steps:
         try:
-            answer = await settle(function(dry_run=command.dry_run))
+            answer = await settle(function(dry_run=dry_run))
         except Exception as error:
-            if not command.dry_run:
+            if not dry_run:
                 await _undo(plugin, done)
             raise PluginError(
                 f"step {function.__name__} failed: {error}", tip="Earlier steps were undone"

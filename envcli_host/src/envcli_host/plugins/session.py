@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from envcli_sandbox.errors import SandboxCallError, SandboxError, SandboxTimeoutError
 from envcli_sandbox.protocol import MAX_FRAME_BYTES
+from envcli_sandbox.request import Limits
 from envcli_sandbox.session import Sandbox
 from envcli_sdk.commands import (
     Command,
@@ -21,6 +22,7 @@ from envcli_sdk.errors import WireError
 from envcli_sdk.wire import command_to_wire, event_to_wire, result_from_wire
 
 from envcli_host.audit import AuditLog
+from envcli_host.errors import UsageError
 from envcli_host.plugins.broker import PluginBroker, Redactor
 from envcli_host.plugins.errors import PluginFailedError, UnsupportedCommandError
 from envcli_host.plugins.registry import Record
@@ -71,6 +73,7 @@ class PluginSession:
 
         Raises:
             PluginFailedError: the plugin raised, or ended; the message is cleaned of secrets.
+            UsageError: the words of the command line are not what its command takes.
         """
         released = self._released(command)
         wire = command_to_wire(released)
@@ -135,18 +138,34 @@ class PluginSession:
             raise self._failed(f"cannot be given more than {MAX_FRAME_BYTES >> 20} MiB at once")
         try:
             return self._sandbox.call(method, params, timeout)
-        except SandboxTimeoutError as error:
-            raise self._failed(f"was stopped: {error}") from None
+        except SandboxTimeoutError:
+            seconds = Limits().wall_seconds if timeout is None else timeout
+            raise self._failed(
+                f"was stopped: {method} took longer than {seconds:g} seconds, the limit of one call"
+            ) from None
         except SandboxCallError as error:
-            raise self._failed(f"failed: {error.type_name}: {error.detail}", error.type_name) from None
+            if error.type_name == "UsageError":
+                raise self._misused(error.detail) from None
+            raise self._failed(f"failed: {_told(error)}", error.type_name) from None
         except SandboxError as error:
             raise self._failed(f"was stopped: {error}") from None
+
+    def _misused(self, what: str) -> UsageError:
+        text = self._redactor.clean(what)
+        self._audit.record({"event": "plugin.failed", "reason": text})
+        return UsageError(text)
 
     def _failed(self, what: str, type_name: str = "") -> PluginFailedError:
         text = self._redactor.clean(what)
         self._audit.record({"event": "plugin.failed", "reason": text})
         kind = UnsupportedCommandError if type_name == "UnsupportedCommandError" else PluginFailedError
         return kind(f"plugin {self._record.id} {text}", remedy="See: envcli audit")
+
+
+def _told(error: SandboxCallError) -> str:
+    if error.type_name == "MemoryError":
+        return f"it ran out of its {Limits().memory_bytes >> 20} MiB of memory"
+    return error.type_name if error.detail == error.type_name else f"{error.type_name}: {error.detail}"
 
 
 def _about(result: ValidationResult, released: EnvironmentValidation) -> ValidationResult:
