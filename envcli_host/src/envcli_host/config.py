@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from envcli_host.errors import ConfigError
+
 HOME_VARIABLE = "ENVCLI_HOME"
 
 
@@ -30,9 +32,20 @@ class HostPaths:
 
     @classmethod
     def from_environment(cls) -> Self:
-        """Read ``ENVCLI_HOME`` or fall back to the platform's directories."""
+        """Read ``ENVCLI_HOME`` or fall back to the platform's directories.
+
+        Raises:
+            ConfigError: it is a relative path.
+        """
         home = os.environ.get(HOME_VARIABLE)
-        return cls.below(Path(home)) if home else cls._of_platform()
+        if not home:
+            return cls._of_platform()
+        if not os.path.isabs(home):  # noqa: PTH117 - pathlib is the slower way
+            raise ConfigError(
+                f"{HOME_VARIABLE} is the relative path {home!r}, which is another folder in every working folder",
+                remedy=f"Give the whole path, for example {os.path.abspath(home)}",  # noqa: PTH100
+            )
+        return cls.below(Path(home))
 
     @classmethod
     def below(cls, home: Path) -> Self:

@@ -340,14 +340,17 @@ def envcli(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_progress_is_shown_at_a_terminal_only(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
     from envcli_host.cli.progress import terminal_progress
 
-    assert terminal_progress() is None
+    with terminal_progress() as nothing:
+        assert nothing is None
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    report = terminal_progress()
-    assert report is not None
-    report("verifying", 0, None)
-    for done in (1, 50, 100):
-        report("a\x1b[2Jb.whl", done, 100)
-    report("c.whl", 7, 7)
+    with terminal_progress() as report:
+        assert report is not None
+        report("verifying", 0, None)
+        assert capsys.readouterr().err == "verifying …\n"
+        for done in (1, 50, 100):
+            report("a\x1b[2Jb.whl", done, 100)
+        report("c.whl", 7, 7)
+        report("unending.whl", 7, None)
 
     assert "\x1b[2J" not in capsys.readouterr().err
 
@@ -362,3 +365,14 @@ def test_a_fresh_clone_has_no_values_and_says_what_to_do(project: Path, capsys: 
     assert "Run: envcli switch NAME (none yet)" in capsys.readouterr().err
     assert main(["switch", "--create", "dev"]) == 0
     assert main(["list"]) == 0
+
+
+def test_nothing_on_standard_input_is_no_empty_value(project: Path, capsys: Capture) -> None:
+    done = envcli("set", "FOO")
+    assert done.returncode == 2
+    assert (
+        "standard input holds no value for FOO. Pipe the value in, or write FOO= for an empty one"
+        in done.stderr
+    )
+    assert main(["set", "FOO="]) == 0
+    assert main(["get", "FOO"]) == 0

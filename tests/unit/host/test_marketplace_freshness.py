@@ -8,6 +8,7 @@ import pytest
 from envcli_host.config import HostPaths
 from envcli_host.errors import StaleTrustError, TakenDownError, VerificationError
 from envcli_host.marketplace.freshness import FreshnessWarning, check_run, observe_clock, record_standing
+from envcli_host.marketplace.indexes import IndexRecord, store_index
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DIGEST = "a" * 64
@@ -137,6 +138,7 @@ def test_a_takedown_counts_on_stale_trust_too(paths: HostPaths) -> None:
 
 
 def test_an_index_never_verified_is_refused(paths: HostPaths) -> None:
+    store_index(IndexRecord("main", "https://x.example/", "0" * 64), b"", paths)
     with pytest.raises(StaleTrustError, match="never been verified"):
         check(paths)
 
@@ -162,7 +164,7 @@ def test_a_damaged_clock_record_is_refused(paths: HostPaths, content: str) -> No
 def test_a_malformed_list_of_takedowns_is_not_recorded(paths: HostPaths) -> None:
     with pytest.raises(VerificationError):
         refreshed(paths, NOW, b'{"version": 1}')
-    with pytest.raises(StaleTrustError, match="never"):
+    with pytest.raises(StaleTrustError, match="no longer trusted"):
         check(paths)
 
 

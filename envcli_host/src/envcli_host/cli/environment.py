@@ -201,7 +201,7 @@ def _variable(text: str) -> tuple[str, str]:
 
     name, given, value = text.partition("=")
     verify_name(name)
-    value = value if given else read_secret(name)
+    value = value if given else read_secret(name, f"Pipe the value in, or write {name}= for an empty one")
     if "\0" in value:
         raise EnvironmentStoreError(
             f"the value of {name} holds a NUL byte", remedy="No process can be given one"

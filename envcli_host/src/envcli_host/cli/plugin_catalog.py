@@ -61,7 +61,7 @@ def run_search(arguments: argparse.Namespace) -> int:
         print_table(
             ("NAME", "VERSION", "TYPE", "PUBLISHER", "SUMMARY"), (_row(summary) for _, summary in rows)
         )
-    else:
+    elif not failed:
         print("no plugin matches")
     return 1 if failed or not rows else 0
 

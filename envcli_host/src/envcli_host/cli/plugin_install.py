@@ -1,11 +1,11 @@
 """``envcli plugin install | dev``."""
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from envcli_host.cli.output import note, print_json, warn
+from envcli_host.cli.progress import terminal_progress
 from envcli_host.config import HostPaths
 from envcli_host.environments.project import Project
 from envcli_host.errors import EnvironmentStoreError, UsageError
@@ -21,20 +21,22 @@ def run_install(arguments: argparse.Namespace) -> int:
     from envcli_host.plugins.planning import parse_spec
 
     name, version = parse_spec(arguments.plugin)
-    report = install(
-        name,
-        version,
-        HostPaths.from_environment(),
-        answers_of(arguments),
-        progress=_progress if sys.stderr.isatty() else None,
-        project=current_project(),
-        index_name=arguments.index,
-        reinstall=arguments.reinstall,
-    )
+    paths = HostPaths.from_environment()
+    with terminal_progress() as progress:
+        report = install(
+            name,
+            version,
+            paths,
+            answers_of(arguments),
+            progress=progress,
+            project=current_project(),
+            index_name=arguments.index,
+            reinstall=arguments.reinstall,
+        )
     for line in report.notes:
         note(line)
     if arguments.json:
-        print_json([describe(record) for record in report.installed])
+        print_json([describe(record, paths) for record in report.installed])
     else:
         for record in report.installed:
             print(f"installed {record.project} {record.version}")
@@ -51,7 +53,7 @@ def run_dev(arguments: argparse.Namespace) -> int:
     )
     warn(f"{record.project} is unverified: it runs under the strict policy until you remove it")
     if arguments.json:
-        print_json(describe(record))
+        print_json(describe(record, paths))
     else:
         print(f"linked {record.project} {record.version} from {record.folder}")
     return 0
@@ -84,7 +86,14 @@ def current_project() -> Project | None:
         return None
 
 
-def describe(record: "Record") -> dict[str, object]:
+def is_trusted(record: "Record", paths: HostPaths) -> bool:
+    """Whether it was verified, by evidence of an index that is still trusted."""
+    from envcli_host.marketplace.indexes import load_indexes
+
+    return record.origin == "index" and any(index.name == record.index_name for index in load_indexes(paths))
+
+
+def describe(record: "Record", paths: HostPaths) -> dict[str, object]:
     """A registry record for scripts."""
     return {
         "project": record.project,
@@ -92,7 +101,7 @@ def describe(record: "Record") -> dict[str, object]:
         "id": record.id,
         "type": record.type,
         "origin": str(record.origin),
-        "verified": record.origin == "index",
+        "verified": is_trusted(record, paths),
         "index": record.index_name,
         "publisher": dict(record.publisher),
         "wheel_sha256": record.wheel_sha256,
@@ -102,9 +111,3 @@ def describe(record: "Record") -> dict[str, object]:
         "installed": record.installed,
         "folder": record.folder,
     }
-
-
-def _progress(label: str, done: int, total: int | None) -> None:
-    ending = "\n" if total is not None and done >= total else ""
-    share = f"{done * 100 // total} %" if total else f"{done >> 10} KiB"
-    print(f"\r{label[:60]} {share}", end=ending, file=sys.stderr, flush=True)

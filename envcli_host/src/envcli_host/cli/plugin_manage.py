@@ -4,11 +4,12 @@ import argparse
 from typing import TYPE_CHECKING
 
 from envcli_host.cli.output import escape_controls, print_json, print_table
-from envcli_host.cli.plugin_install import answers_of, current_project, describe
+from envcli_host.cli.plugin_install import answers_of, current_project, describe, is_trusted
 from envcli_host.config import HostPaths
 
 if TYPE_CHECKING:
     from envcli_host.plugins.discovery import Pointer
+    from envcli_host.plugins.registry import Record
 
 
 def run_list(arguments: argparse.Namespace) -> int:
@@ -20,7 +21,10 @@ def run_list(arguments: argparse.Namespace) -> int:
     registry, pointers = Registry.load(paths), find_pointers(paths)
     if arguments.json:
         print_json(
-            [*(describe(record) for record in registry), *(_describe_pointer(item) for item in pointers)]
+            [
+                *(describe(record, paths) for record in registry),
+                *(_describe_pointer(item) for item in pointers),
+            ]
         )
         return 0
     rows = [
@@ -28,7 +32,7 @@ def run_list(arguments: argparse.Namespace) -> int:
             record.id,
             record.version,
             record.type,
-            _trust(str(record.origin), record.index_name),
+            _trust(record, paths),
             record.project,
         )
         for record in registry
@@ -45,9 +49,10 @@ def run_remove(arguments: argparse.Namespace) -> int:
     """Remove one plugin."""
     from envcli_host.plugins.lifecycle import remove
 
-    record = remove(arguments.plugin, HostPaths.from_environment())
+    paths = HostPaths.from_environment()
+    record = remove(arguments.plugin, paths)
     if arguments.json:
-        print_json(describe(record))
+        print_json(describe(record, paths))
     else:
         print(f"removed {record.project} {record.version}")
     return 0
@@ -109,8 +114,11 @@ def _rows(arguments: argparse.Namespace, paths: HostPaths) -> list[tuple[str, ..
     return rows
 
 
-def _trust(origin: str, index_name: str) -> str:
-    return f"verified ({index_name})" if origin == "index" else "UNVERIFIED (linked)"
+def _trust(record: "Record", paths: HostPaths) -> str:
+    if record.origin != "index":
+        return "UNVERIFIED (linked)"
+    name = record.index_name
+    return f"verified ({name})" if is_trusted(record, paths) else f"NOT TRUSTED any more ({name})"
 
 
 def _describe_pointer(pointer: "Pointer") -> dict[str, object]:

@@ -1,10 +1,11 @@
 """Progress of downloads on standard error, where that is a terminal."""
 
-import atexit
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from envcli_host.cli.output import escape_controls
+from envcli_host.cli.output import escape_controls, note
 from envcli_host.marketplace.model import Progress
 
 if TYPE_CHECKING:
@@ -12,13 +13,27 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
 
-def terminal_progress() -> Progress | None:
-    """Return what to pass as ``progress`` to the marketplace: bars at a terminal, None where nobody watches."""
-    return _DownloadBars() if sys.stderr.isatty() else None
+@contextmanager
+def terminal_progress() -> Iterator[Progress | None]:
+    """What to pass as ``progress`` to the marketplace: bars at a terminal, None where nobody watches.
+
+    Nothing of them is left on the terminal when the block ends.
+    """
+    if not sys.stderr.isatty():
+        yield None
+        return
+    bars = _DownloadBars()
+    try:
+        yield bars
+    finally:
+        bars.stop()
 
 
 class _DownloadBars:
-    """Bars that exist only while bytes flow, so that a question between two steps finds the terminal at rest."""
+    """Bars that exist only while bytes flow, so that a question between two steps finds the terminal at rest.
+
+    A step without bytes is one whole line.
+    """
 
     def __init__(self) -> None:
         self._bars: Bars | None = None
@@ -26,15 +41,21 @@ class _DownloadBars:
 
     def __call__(self, label: str, done: int, total: int | None) -> None:
         if not done:
+            if total is None:
+                note(f"{label} …")
             return
         if self._bars is None:
             self._bars = _new_bars()
-            atexit.register(self._bars.stop)  # a failed download must not leave the cursor hidden
             self._bars.start()
         if label not in self._tasks:
             self._tasks[label] = self._bars.add_task(escape_controls(label), total=total)
         self._bars.update(self._tasks[label], completed=done)
         if self._bars.finished:
+            self.stop()
+
+    def stop(self) -> None:
+        """Clear the bars; harmless where there are none."""
+        if self._bars is not None:
             self._bars.stop()
             self._bars, self._tasks = None, {}
 

@@ -23,13 +23,24 @@ def confirm(question: str, *, remedy: str) -> None:
         raise EnvcliError("nothing was changed, as you answered no")
 
 
-def read_secret(label: str) -> str:
-    """Return one value: typed unseen at a terminal, or all of standard input without its last line end."""
+def read_secret(label: str, empty: str = "Type it at a terminal, or pipe it in") -> str:
+    """Return one value: typed unseen at a terminal, or all of standard input without its last line end.
+
+    Args:
+        label: what is asked for.
+        empty: the remedy where standard input is no terminal and holds nothing at all.
+
+    Raises:
+        UsageError: standard input holds nothing.
+        EnvcliError: it is no text.
+    """
     if sys.stdin.isatty():
         import getpass
 
         return getpass.getpass(f"{label}: ")
     text = sys.stdin.buffer.read().decode("utf-8", "surrogateescape")
+    if not text:
+        raise UsageError(f"standard input holds no value for {label}", remedy=empty)
     try:
         text.encode()
     except UnicodeEncodeError as error:

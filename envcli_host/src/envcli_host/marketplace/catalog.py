@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from packaging.utils import canonicalize_name
+from packaging.utils import InvalidName, canonicalize_name
 
-from envcli_host.errors import MarketplaceError, OfferNotFoundError
+from envcli_host.errors import MarketplaceError, OfferNotFoundError, UsageError
 from envcli_host.marketplace.model import OfferFile
 from envcli_host.marketplace.transport import MissingFileError, Transport
 
@@ -52,8 +52,17 @@ class ProjectListing:
 
 
 def full_name(project: str) -> str:
-    """Return a project's whole normalized name: ``aws-secrets`` stands for ``envcli-plugin-aws-secrets``."""
-    name = canonicalize_name(project)
+    """Return a project's whole normalized name: ``aws-secrets`` stands for ``envcli-plugin-aws-secrets``.
+
+    Raises:
+        UsageError: it is no name.
+    """
+    try:
+        name = canonicalize_name(project, validate=True)
+    except InvalidName as error:
+        raise UsageError(
+            f"{project[:80]!r} is no project name", remedy="Names are letters and digits joined by '-'"
+        ) from error
     return name if name.startswith(PREFIX) else f"{PREFIX}{name}"
 
 
@@ -104,7 +113,10 @@ def file_path(sha256: str, filename: str) -> str:
 def _release(entry: Mapping[str, Any], base: str) -> ReleaseListing:
     files = tuple(
         OfferFile(
-            str(f["filename"]), str(f["sha256"]), base + file_path(str(f["sha256"]), str(f["filename"]))
+            str(f["filename"]),
+            str(f["sha256"]),
+            base + file_path(str(f["sha256"]), str(f["filename"])),
+            None if f.get("size") is None else int(f["size"]),
         )
         for f in entry["files"]
     )

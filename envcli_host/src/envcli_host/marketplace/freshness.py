@@ -15,7 +15,7 @@ from pathlib import Path
 from envcli_host.config import HostPaths
 from envcli_host.errors import StaleTrustError, TakenDownError, VerificationError
 from envcli_host.files import read_bounded, write_atomically
-from envcli_host.marketplace.indexes import index_dir
+from envcli_host.marketplace.indexes import index_dir, load_indexes
 
 _MAX_RECORD = 32 * 1024 * 1024
 _CLOCK_STEP_SECONDS = 3600.0
@@ -156,9 +156,18 @@ def read_standing(index_name: str, paths: HostPaths) -> Standing:
             frozenset(document["concerned"]),
         )
     except FileNotFoundError as error:
-        raise StaleTrustError(f"index {index_name} has never been verified here", remedy=remedy) from error
+        raise _unknown_standing(index_name, paths, remedy) from error
     except (ValueError, KeyError, TypeError) as error:
         raise StaleTrustError(f"the trust record of index {index_name} is damaged", remedy=remedy) from error
+
+
+def _unknown_standing(index_name: str, paths: HostPaths, remedy: str) -> StaleTrustError:
+    if any(index.name == index_name for index in load_indexes(paths)):
+        return StaleTrustError(f"index {index_name} has never been verified here", remedy=remedy)
+    return StaleTrustError(
+        f"index {index_name} is no longer trusted, so nothing that came from it runs",
+        remedy=f"To trust it again, run: envcli index add URL --name {index_name} --root-sha256 HASH",
+    )
 
 
 def observe_clock(paths: HostPaths, now: datetime) -> None:

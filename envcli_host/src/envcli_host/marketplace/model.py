@@ -17,11 +17,13 @@ class OfferFile:
         filename: PEP 427 file name.
         sha256: hexadecimal digest that the bytes must have.
         url: where the index serves it.
+        size: bytes that the index announces, or None where it does not.
     """
 
     filename: str
     sha256: str
     url: str
+    size: int | None = None
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,7 @@ __all__ = [
 
 MAX_METADATA = 4 * 1024 * 1024
 MAX_WHEEL = 1024 * 1024 * 1024
+SIZE_SLACK = 64 * 1024
 
 
 def find_offer(
@@ -116,7 +117,8 @@ def download_offer(offer: Offer, directory: Path, progress: Progress | None = No
             for file in (offer.wheel, *offer.closure):
                 target = directory / _safe_filename(file.filename)
                 path = file_path(file.sha256, file.filename)
-                transport.download(path, target, file.sha256, MAX_WHEEL, progress)
+                limit = MAX_WHEEL if file.size is None else min(file.size + SIZE_SLACK, MAX_WHEEL)
+                transport.download(path, target, file.sha256, limit, progress)
                 written.append(target)
         _verify_metadata(written[0], offer.core_metadata_sha256)
     except BaseException:

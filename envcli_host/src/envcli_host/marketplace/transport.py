@@ -109,6 +109,8 @@ class Transport:
         with self._stream(path) as response, target.open("xb") as stream:
             length = response.headers.get("Content-Length", "")
             total = int(length) if length.isdigit() else None
+            if total is not None and total > limit:
+                raise self._too_large(path, limit)
             for chunk in self._chunks(response, limit, SLOWEST_BYTES_PER_SECOND):
                 digest.update(chunk)
                 stream.write(chunk)
@@ -161,10 +163,16 @@ class Transport:
         for chunk in response.iter_raw():
             size += len(chunk)
             if size > limit:
-                raise MarketplaceError(f"{self.label} sends more than {limit} bytes for {response.url.path}")
+                raise self._too_large(response.url.path, limit)
             if time.monotonic() - started > DOCUMENT_SECONDS + (size / rate if rate else 0):
                 raise self._too_slow(response.url.path)
             yield chunk
+
+    def _too_large(self, path: str, limit: int) -> MarketplaceError:
+        return MarketplaceError(
+            f"{self.label} sends more than {limit} bytes for {path}",
+            remedy="Report it to the index' operator",
+        )
 
     def _too_slow(self, path: str) -> MarketplaceError:
         return MarketplaceError(f"{self.label} is too slow with {path}", remedy="Try again later")

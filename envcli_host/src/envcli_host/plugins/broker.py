@@ -265,7 +265,9 @@ class PluginBroker:
 
     def _required_project(self) -> ProjectAccess:
         if self._project is None:
-            raise EnvcliError("there is no project here", remedy="Run it inside a project")
+            raise EnvcliError(
+                "there is no project here", remedy="Run it inside a project, or run: envcli init"
+            )
         return self._project
 
 

@@ -172,4 +172,7 @@ def scope_notes(requests: Sequence[PermissionRequest]) -> tuple[str, ...]:
     names = sorted({name for request in requests for name in request.references})
     if not names:
         return ()
-    return (f"scopes with {{config.…}} are shown and asked for again once {', '.join(names)} are configured",)
+    verb = "is" if len(names) == 1 else "are"
+    return (
+        f"scopes with {{config.…}} are shown and asked for again once {', '.join(names)} {verb} configured",
+    )

@@ -9,11 +9,13 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from envcli_host.config import HostPaths
+from envcli_host.failures import StorageError
 from envcli_host.files import read_bounded, write_atomically
 
 if TYPE_CHECKING:
@@ -83,6 +85,8 @@ def _cached(paths: HostPaths, state: list[list[Any]]) -> tuple[Pointer, ...] | N
 
 
 def _remember(paths: HostPaths, state: list[list[Any]], found: tuple[Pointer, ...]) -> None:
+    if not paths.data.is_dir():  # nothing was ever installed, and looking creates nothing
+        return
     pointers = [
         {
             "project": item.project,
@@ -93,7 +97,8 @@ def _remember(paths: HostPaths, state: list[list[Any]], found: tuple[Pointer, ..
         }
         for item in found
     ]
-    write_atomically(_file(paths), json.dumps({"state": state, "pointers": pointers}).encode())
+    with suppress(StorageError):  # it is found again next time
+        write_atomically(_file(paths), json.dumps({"state": state, "pointers": pointers}).encode())
 
 
 def _file(paths: HostPaths) -> Path:

@@ -4,8 +4,9 @@ import base64
 import hashlib
 import shutil
 import site
+import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -15,7 +16,7 @@ from envcli_host.config import HostPaths
 from envcli_host.errors import EnvcliError
 from envcli_host.plugins import integrity, journal
 from envcli_host.plugins.discovery import find_pointers
-from envcli_host.plugins.errors import InstallError
+from envcli_host.plugins.errors import InstallError, RegistryError
 from envcli_host.plugins.registry import Origin, Record, Registry
 from envcli_host.plugins.store import find_uv
 
@@ -44,14 +45,24 @@ class Diagnosis:
     remedy: str = ""
 
 
-def examine(paths: HostPaths) -> Iterator[Diagnosis]:
-    """Every diagnosis, cheap ones first."""
+def examine(paths: HostPaths, values: Iterable[Path] = ()) -> Iterator[Diagnosis]:
+    """Every diagnosis, cheap ones first.
+
+    Args:
+        paths: the host's directories.
+        values: files that hold a project's values.
+    """
     yield from examine_sandbox()
     yield from examine_tools()
     yield from examine_startup_files()
     yield from examine_host_files()
-    yield from examine_store(paths)
-    yield from examine_pointers(paths)
+    yield from examine_privacy((*_private_files(paths), *values))
+    for part in (examine_store, examine_pointers):
+        try:
+            yield from part(paths)
+        except RegistryError as error:
+            yield Diagnosis(Level.PROBLEM, "registry", error.message, error.remedy)
+            return
 
 
 def examine_sandbox() -> Iterator[Diagnosis]:
@@ -115,6 +126,23 @@ def examine_host_files() -> Iterator[Diagnosis]:
                 f"{name}: {len(changed)} file(s) differ from RECORD, for example {changed[0]}",
                 "Install envcli-host again",
             )
+
+
+def examine_privacy(files: Iterable[Path]) -> Iterator[Diagnosis]:
+    """Files of the user's that others can read or change."""
+    for path in files:
+        try:
+            mode = path.stat().st_mode
+        except OSError:
+            continue
+        if mode & (stat.S_IWGRP | stat.S_IWOTH):
+            yield Diagnosis(Level.PROBLEM, "files", f"others can change {path}", f"chmod 600 {path}")
+        elif mode & (stat.S_IRGRP | stat.S_IROTH):
+            yield Diagnosis(Level.NOTE, "files", f"others can read {path}", f"chmod 600 {path}")
+
+
+def _private_files(paths: HostPaths) -> tuple[Path, ...]:
+    return (paths.grants_file, paths.registry_file, paths.indexes_file, paths.token_file, paths.audit_file)
 
 
 def examine_store(paths: HostPaths) -> Iterator[Diagnosis]:

@@ -76,6 +76,20 @@ def sign(release: Path) -> None:
     )
 
 
+def verify_present(release: Path) -> None:
+    """Check that a release's tree is there at all.
+
+    Raises:
+        ModifiedError: somebody removed it.
+    """
+    if not (release / TREE).is_dir():
+        name, version = release.parent.name, release.name
+        raise ModifiedError(
+            f"the files of plugin {name} {version} are gone from {release}",
+            remedy=f"Run: envcli plugin install {name}=={version} --reinstall",
+        )
+
+
 def verify_unchanged(release: Path, tree_sha256: str) -> bool:
     """Check that a release is as installed; cheap as long as nobody touched it.
 

@@ -2,6 +2,7 @@
 
 import sys
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +13,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from envcli_host.audit import AuditLog
+from envcli_host.audit import AuditError, AuditLog
 from envcli_host.config import HostPaths
 from envcli_host.errors import ConfigError
 from envcli_host.failures import explained
@@ -105,6 +106,9 @@ def adopt(name: str, version: str, project: ProjectAccess | None, paths: HostPat
 def remove(name: str, paths: HostPaths) -> Record:
     """Remove a plugin with its grants, configuration, secrets and keys.
 
+    Its files go first, which makes room for everything that has to be written; whatever stops the rest, removing
+    it again ends it.
+
     Raises:
         UnknownPluginError: it is not installed.
         InstallError: another plugin needs it.
@@ -117,15 +121,16 @@ def remove(name: str, paths: HostPaths) -> Record:
             f"plugin {record.id} is needed by {', '.join(needed)}", remedy="Remove those first"
         )
     audit = AuditLog(paths.audit_file, plugin=record.id, project=record.project, version=record.version)
-    audit.record({"event": "plugin.removing"})
+    with suppress(AuditError):  # on a full disk it can be written only once the plugin's files have gone
+        audit.record({"event": "plugin.removing"})
+    if record.origin is Origin.INDEX:
+        discard(record.release_dir(paths))
+    forget_dependencies(record.project, paths)
     with change(paths):
         book = GrantBook.load(paths)
         book.set(record.project, None)
         book.save(paths)
         Registry.load(paths).without(record.project).save(paths)
-    if record.origin is Origin.INDEX:
-        discard(record.release_dir(paths))
-    forget_dependencies(record.project, paths)
     instances.forget(record.id, paths)
     key_file(record.project, paths).unlink(missing_ok=True)
     audit.record({"event": "plugin.removed"})

@@ -8,7 +8,7 @@ from envcli_sdk.manifest import PluginManifest, parse_manifest
 from envcli_host.audit import AuditLog
 from envcli_host.config import HostPaths
 from envcli_host.files import read_bounded
-from envcli_host.plugins import consent, lifecycle, linked, planning, runtime
+from envcli_host.plugins import consent, integrity, lifecycle, linked, planning, runtime
 from envcli_host.plugins.access import ProjectAccess
 from envcli_host.plugins.errors import GrantError, InstallError
 from envcli_host.plugins.grants import (
@@ -32,6 +32,7 @@ def read_manifest(record: Record, paths: HostPaths) -> tuple[PluginManifest, str
     if record.origin is Origin.LINKED:
         link = linked.load_link(record, paths)
         return link.manifest, link.manifest_sha256
+    integrity.verify_present(record.release_dir(paths))
     raw = read_bounded(record.release_dir(paths) / MANIFEST, _MAX_MANIFEST)
     return parse_manifest(raw), hashlib.sha256(raw).hexdigest()
 
@@ -121,6 +122,7 @@ def link(
             remedy=f"Run: envcli plugin remove {record.project}",
         )
     manifest, digest = read_manifest(record, paths)
+    planning.verify_host(manifest, f"{record.project} {record.version}")
     planning.verify_confinable(manifest.permissions, record.project)
     planning.verify_names_free(record.project, manifest, registry)
     config = lifecycle.default_config(manifest, project, paths)

@@ -82,11 +82,7 @@ def verify_fit(plan: Planned, registry: Registry) -> None:
     from envcli_host.cli.main import COMMANDS
 
     offer, manifest = plan.offer, plan.manifest
-    if Version(__version__) < Version(manifest.minimum_host_version):
-        raise InstallError(
-            f"{offer.project} {offer.version} needs envcli {manifest.minimum_host_version}, this is {__version__}",
-            remedy="Update envcli-host, or choose an older version",
-        )
+    verify_host(manifest, f"{offer.project} {offer.version}")
     verify_confinable(manifest.permissions, offer.project)
     for item in manifest.contributes:
         if item.kind in {"command", "workflow", "report"} and item.name in COMMANDS:
@@ -94,6 +90,15 @@ def verify_fit(plan: Planned, registry: Registry) -> None:
                 f"{offer.project} contributes {item.name!r}, which is a command of envcli itself"
             )
     verify_names_free(offer.project, manifest, registry)
+
+
+def verify_host(manifest: PluginManifest, label: str) -> None:
+    """Raise InstallError for a plugin that needs a newer host."""
+    if Version(__version__) < Version(manifest.minimum_host_version):
+        raise InstallError(
+            f"{label} needs envcli {manifest.minimum_host_version}, this is {__version__}",
+            remedy="Update envcli-host, or choose an older version",
+        )
 
 
 def verify_confinable(requests: Iterable[PermissionRequest], project: str) -> None:

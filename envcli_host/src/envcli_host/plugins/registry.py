@@ -108,7 +108,10 @@ class Registry:
             or not isinstance(raw.get("plugins"), dict)
         ):
             raise RegistryError(f"{paths.registry_file} is not of version {VERSION}", remedy=_REINSTALL)
-        return cls({name: _record(name, entry) for name, entry in raw["plugins"].items()})
+        try:
+            return cls({name: _record(name, entry) for name, entry in raw["plugins"].items()})
+        except RegistryError as error:
+            raise RegistryError(f"{paths.registry_file}: {error.message}", remedy=error.remedy) from error
 
     def __iter__(self) -> Iterator[Record]:
         return iter(self._records.values())
@@ -163,9 +166,7 @@ def _record(name: str, raw: object) -> Record:
     try:
         record = _typed(raw)
     except (TypeError, ValueError, KeyError, AttributeError) as error:
-        raise RegistryError(
-            f"the registry's entry {name!r} is malformed ({error})", remedy=_REINSTALL
-        ) from error
+        raise RegistryError(f"the entry {name!r} is malformed ({error})", remedy=_REINSTALL) from error
     _verify(name, record)
     return record
 
@@ -205,4 +206,4 @@ def _verify(name: str, record: Record) -> None:
         and bool(record.folder) == (record.origin is Origin.LINKED)
     )
     if not sound:
-        raise RegistryError(f"the registry's entry {name!r} is not one that envcli writes", remedy=_REINSTALL)
+        raise RegistryError(f"the entry {name!r} is not one that envcli writes", remedy=_REINSTALL)

@@ -103,6 +103,7 @@ def check(record: Record, paths: HostPaths) -> Runnable:
             f"plugin {record.id} was installed for {record.python}, the host runs on {sys.implementation.cache_tag}",
             remedy=f"Run: envcli plugin install {record.project}=={record.version} --reinstall",
         )
+    integrity.verify_present(release)
     manifest = _read_manifest(record, release)
     integrity.verify_unchanged(release, record.tree_sha256)
     return Runnable(
