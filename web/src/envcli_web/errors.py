@@ -51,3 +51,15 @@ class BusyError(WebError):
     """The site has too much to do at the moment."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
+
+
+class StorageError(WebError):
+    """The site's database could not be read or written; nothing was changed."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+
+
+class StorageFullError(StorageError):
+    """The disk of the site is full; nothing was changed."""
+
+    status = HTTPStatus.INSUFFICIENT_STORAGE

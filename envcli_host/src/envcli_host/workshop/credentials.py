@@ -43,8 +43,8 @@ def read_token(paths: HostPaths) -> ApiToken:
     if not text:
         raise SigningError(
             "no API token was found",
-            remedy="Create one on the index' site under your account, then set"
-            f" {TOKEN_VARIABLE} or write it to {paths.token_file} with mode 0600",
+            remedy="Create one on the index' site under your account, then run envcli login"
+            f" or set {TOKEN_VARIABLE}",
         )
     return ApiToken(text, _issuer_of(text))
 
@@ -89,13 +89,26 @@ def _identity_token(answer: httpx.Response) -> str:
     identity = document.get("access_token") if isinstance(document, dict) else None
     if answer.status_code == httpx.codes.OK and isinstance(identity, str):
         return identity
-    reason = "no reason given"
-    if isinstance(document, dict):
-        reason = str(document.get("error_description") or document.get("error") or reason)
+    reason = _reason(document)
+    if answer.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
+        raise SigningError(
+            f"the site cannot exchange the API token at the moment (HTTP {answer.status_code}: {reason})",
+            remedy="Try again later; if it lasts, tell the site's administrator",
+        )
     raise SigningError(
-        f"the site refused to exchange the API token (HTTP {answer.status_code}: {reason[:200]})",
+        f"the site refused to exchange the API token (HTTP {answer.status_code}: {reason})",
         remedy="Check that the token is not revoked, may upload, and that your publisher profile exists",
     )
+
+
+def _reason(document: object) -> str:
+    """Return why the site refused, as RFC 6749 has it, in one line that a terminal can show."""
+    given = document if isinstance(document, dict) else {}
+    for name in ("error_description", "error"):
+        text = given.get(name)
+        if isinstance(text, str) and text:
+            return "".join(letter if letter.isprintable() else " " for letter in text)[:200]
+    return "no reason given"
 
 
 def _token_from_file(file: Path) -> str:
