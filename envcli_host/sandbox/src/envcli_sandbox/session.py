@@ -59,6 +59,7 @@ class Sandbox:
         self._recording = threading.Lock()
         self._denied: Counter[DeniedCall] = Counter()
         self._call_id = self._ask_count = 0
+        self._call_seconds = 0.0
         self._outcome: Outcome | None = None
         self._supervisor = Supervisor(
             child,
@@ -86,7 +87,8 @@ class Sandbox:
             raise SandboxError(f"{method} cannot be called: the sandbox is closed")
         self._call_id += 1
         limit = self._limits.wall_seconds
-        with self._supervisor.within(limit if timeout is None else min(timeout, limit)):
+        self._call_seconds = limit if timeout is None else min(timeout, limit)
+        with self._supervisor.within(self._call_seconds):
             try:
                 with suppress(ChannelClosedError):  # why the child has gone can still be read
                     self._child.channel.send({"id": self._call_id, "call": method, "params": params})
@@ -264,7 +266,9 @@ class Sandbox:
         """Explain why the socket ended in the middle of a call."""
         self.close()
         if self._supervisor.killed_by == "wall":
-            raise SandboxTimeoutError(f"{method} took longer than its time limit and was killed") from None
+            raise SandboxTimeoutError(
+                f"{method} took longer than its time limit of {self._call_seconds:g} seconds and was killed"
+            ) from None
         why = self.outcome.killed_by or f"exit status {self.outcome.exit_status}"
         raise SandboxCallError("ProcessEnded", f"the process ended during {method} ({why})") from None
 
@@ -279,7 +283,10 @@ class Sandbox:
     def _raise_not_started(self, frame: Frame | None) -> NoReturn:
         self.close()
         if self._supervisor.killed_by == "wall":
-            raise SandboxTimeoutError("the sandbox did not start within its time limit") from None
+            limit = self._limits.wall_seconds
+            raise SandboxTimeoutError(
+                f"the sandbox did not start within its time limit of {limit:g} seconds"
+            ) from None
         why = frame.message.get("refused") if frame else self.outcome.stderr.strip()
         raise SandboxUnavailableError(f"the {self.tier} tier could not be set up: {_shorten(str(why))}")
 

@@ -138,11 +138,8 @@ class PluginSession:
             raise self._failed(f"cannot be given more than {MAX_FRAME_BYTES >> 20} MiB at once")
         try:
             return self._sandbox.call(method, params, timeout)
-        except SandboxTimeoutError:
-            seconds = Limits().wall_seconds if timeout is None else timeout
-            raise self._failed(
-                f"was stopped: {method} took longer than {seconds:g} seconds, the limit of one call"
-            ) from None
+        except SandboxTimeoutError as error:
+            raise self._failed(f"was stopped: {error}") from None
         except SandboxCallError as error:
             if error.type_name == "UsageError":
                 raise self._misused(error.detail) from None
