@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from envcli_host.config import HostPaths
 from envcli_host.errors import ConfigError, UnknownIndexError, UsageError, VerificationError
 from envcli_host.files import read_bounded, write_atomically
+from envcli_host.ownership import verify_own
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -38,8 +39,9 @@ def load_indexes(paths: HostPaths) -> tuple[IndexRecord, ...]:
     """Return the configured indexes in the order they were added.
 
     Raises:
-        ConfigError: ``indexes.toml`` is malformed.
+        ConfigError: ``indexes.toml`` is malformed, or others can write it.
     """
+    verify_own(paths)
     try:
         table = tomllib.loads(read_bounded(paths.indexes_file, _MAX_CONFIG).decode())
         return tuple(_parse(name, entry) for name, entry in table.get("indexes", {}).items())

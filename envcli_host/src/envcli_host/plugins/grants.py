@@ -12,6 +12,7 @@ from envcli_sdk.permissions import PermissionName, PermissionRequest, resolve_re
 
 from envcli_host.config import HostPaths
 from envcli_host.files import read_bounded, write_atomically
+from envcli_host.ownership import verify_own
 from envcli_host.plugins.errors import GrantError
 from envcli_host.plugins.instances import DEFAULT, InstanceConfig
 
@@ -55,7 +56,9 @@ class GrantBook:
 
         Raises:
             GrantError: it is malformed. Nothing counts as granted then.
+            ConfigError: others can write it.
         """
+        verify_own(paths)
         try:
             raw = json.loads(read_bounded(paths.grants_file, _MAX_BYTES))
             return cls(

@@ -5,17 +5,22 @@ removes it; a failure, or the next change after a crash, puts everything back.
 """
 
 import json
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from envcli_host.config import HostPaths
 from envcli_host.files import read_bounded, write_atomically
+from envcli_host.plugins.errors import RegistryError
 from envcli_host.plugins.registry import registry_lock
 from envcli_host.plugins.store import discard, sweep
 
 _MAX_BYTES = 64 << 20
+_RELEASE = re.compile(r"[a-z0-9][a-z0-9-]{0,99}/[0-9][0-9a-z.+!_]{0,63}")
+_ASIDE = re.compile(r"\.replaced-[0-9a-f]{12}")
 
 
 @contextmanager
@@ -47,8 +52,14 @@ def recover(paths: HostPaths) -> bool:
     """
     try:
         raw = json.loads(read_bounded(_file(paths), _MAX_BYTES))
+        _verify(raw)
     except FileNotFoundError:
         return False
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RegistryError(
+            f"{_file(paths)} is malformed, so an interrupted change cannot be undone",
+            remedy="Remove it, then run: envcli plugin doctor",
+        ) from error
     for relative, aside in raw["creates"].items():
         if (paths.plugins_dir / aside).exists():
             discard(paths.plugins_dir / relative)
@@ -98,6 +109,17 @@ def _restore(path: Path, content: str | None) -> None:
         path.unlink(missing_ok=True)
     elif content != _content(path):
         write_atomically(path, content.encode())
+
+
+def _verify(raw: Any) -> None:
+    """Raise ValueError, or what a missing or mistyped entry raises, unless every folder is one that installs make."""
+    for relative, aside in raw["creates"].items():
+        if not _RELEASE.fullmatch(relative) or not _ASIDE.fullmatch(aside):
+            raise ValueError("a folder that no install makes")
+        bool(raw["existed"][relative])
+    for name in ("registry", "grants"):
+        if not isinstance(raw[name], str | None):
+            raise TypeError(name)
 
 
 def _file(paths: HostPaths) -> Path:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from envcli_host.config import HostPaths
+from envcli_host.errors import EnvcliError
 from envcli_host.plugins.access import ProjectAccess
 from envcli_host.plugins.registry import Origin, Registry
 
@@ -84,7 +85,13 @@ def open_plugin(
         from envcli_host.plugins.lifecycle import adopt
 
         adopt(ref.project, ref.version, project, paths)
-    return start(Registry.load(paths).find(ref.project), instance, project, paths)
+    record = Registry.load(paths).find(ref.project)
+    if not {*ref.names} <= {name for _, name, _ in record.contributes}:
+        raise EnvcliError(
+            f"the verified {record.project} does not contribute {', '.join(ref.names)}, as the copy beside envcli claims",
+            remedy=f"Run: pip uninstall {record.project}",
+        )
+    return start(record, instance, project, paths)
 
 
 def _find(kind: str, name: str, paths: HostPaths) -> PluginRef | None:
