@@ -144,9 +144,7 @@ def twine(journey: Journey, *arguments: str | Path) -> Ran:
 
 def publish(journey: Journey, name: str) -> Ran:
     """Sign and upload what was built of an example."""
-    upload = f"{journey.market.devpi}/upload/"
-    project = journey.sources(name)
-    return journey.publisher.run("envcli", "plugin", "publish", "--project", project, "--upload-url", upload)
+    return journey.publisher.run("envcli", "plugin", "publish", "--project", journey.sources(name))
 
 
 def publish_and_review(journey: Journey) -> None:
@@ -277,6 +275,12 @@ def hostile_plugin(journey: Journey) -> None:
     name = Path(HOSTILE).name
     report = journey.report
     ran = publish(journey, HOSTILE)
+    holds = ran.status != 0 and ran.shows("permission-undeclared", "nothing was signed")
+    report.claim("the publisher's own tool refuses the hostile plugin first", ran, holds, ["would refuse"])
+    journey.publisher.must("envcli", "plugin", "sign", "--project", journey.sources(HOSTILE))
+    dist = journey.sources(HOSTILE) / "dist"
+    files = [path for path in sorted(dist.iterdir()) if path.suffix in {".whl", ".gz", ".attestation"}]
+    twine(journey, "--attestations", *files)
     wait_for("vetting of the hostile plugin", lambda: state_of(journey, name) in {"rejected", "needs-human"})
     ran = journey.publisher.run("envcli", "plugin", "status", "--project", journey.sources(name))
     report.claim(

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -297,6 +298,30 @@ def test_lint_speaks_json(project: PluginProject, capsys: pytest.CaptureFixture[
     assert {"name": wheel.name, "sha256": hashlib.sha256(wheel.read_bytes()).hexdigest()} in report["files"]
     assert report["passed"] is True
     assert {item["rule"] for item in report["observations"]} >= {"first-release"}
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "pyproject.toml"])
+def test_lint_refuses_what_is_no_distribution(
+    project: PluginProject, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    file = project.directory / name
+    assert main(["plugin", "lint", "--project", str(project.directory), str(file)]) == 2
+    assert f"{file} is neither a wheel nor a .tar.gz source archive" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["x" * 600, "a\u202eb"])
+def test_lint_knows_the_rules_of_the_gate(
+    project: PluginProject, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    settings = project.directory / "pyproject.toml"
+    content = re.sub(r"(?m)^description = .*$", lambda _: f'description = "{text}"', settings.read_text())
+    settings.write_text(content)
+    build(project)
+    capsys.readouterr()
+    assert main(["plugin", "lint", "--project", str(project.directory)]) == 1
+    shown = capsys.readouterr().out
+    assert "metadata-invalid" in shown
+    assert "would refuse" in shown
 
 
 def test_plugin_test_runs_pytest_there(project: PluginProject, tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def publisher(market: Market, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     """A host that knows the index and holds the token."""
     monkeypatch.setenv("ENVCLI_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("ENVCLI_TOKEN", market.token)
-    monkeypatch.setenv("ENVCLI_UPLOAD_URL", market.index.upload_url)
+    monkeypatch.delenv("ENVCLI_UPLOAD_URL", raising=False)
     added = main(["index", "add", market.index.config.public_url, "--root-sha256", market.index.root_sha256])
     assert added == 0
     return market
@@ -186,6 +186,27 @@ def test_token_of_another_site_is_never_sent_there(
     monkeypatch.setenv("ENVCLI_TOKEN", foreign)
     assert command("sign", project) == 1
     assert "was issued by http://127.0.0.1:9" in capsys.readouterr().err
+
+
+def test_upload_address_is_what_the_index_signs(publisher: Market) -> None:
+    assert find_market(HostPaths.from_environment(), None).upload_url == publisher.index.upload_url
+
+
+def test_release_that_the_index_would_refuse_is_never_signed(
+    publisher: Market, project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = project / "pyproject.toml"
+    text = settings.read_text()
+    settings.write_text(re.sub(r"(?m)^description = .*$", f'description = "{"x" * 600}"', text))
+    assert command("build", project, "--no-isolation") == 0
+    capsys.readouterr()
+    assert command("publish", project) == 1
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "[metadata-invalid]" in error
+    assert not list((project / "dist").glob("*.attestation"))
+    settings.write_text(text)
+    assert command("build", project, "--no-isolation") == 0
+    assert command("publish", project) == 0  # the same version: nothing used it up
 
 
 @pytest.mark.parametrize(

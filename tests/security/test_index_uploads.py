@@ -13,6 +13,9 @@ import time
 import zipfile
 from collections.abc import Callable
 from datetime import timedelta
+from http.client import HTTPConnection
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -21,6 +24,8 @@ from envcli_index.credentials import read_token
 from envcli_index.database import connect, file, read, utc_now, write
 from envcli_index.releases import UnknownReleaseError
 from envcli_index.upload.claims import drop_incomplete
+from envcli_vetting.admission import MAX_ARCHIVE_BYTES
+from envcli_vetting.zip_structure import ArchiveLimits
 from joserfc import jwt
 from joserfc.jwk import ECKey
 from sqlalchemy import select
@@ -444,6 +449,24 @@ def test_pax_header_bomb_is_refused(index_server: IndexServer) -> None:
     name = f"{plugin.project.replace('-', '_')}-{plugin.version}.tar.gz"
     bomb = dataclasses.replace(plugin, filename=name, content=content)
     assert rule(index_server.upload(bomb)) in {"archive-unsafe", "archive-too-large"}
+
+
+def test_upload_beyond_the_limit_is_refused_by_rule_before_it_is_received(index_server: IndexServer) -> None:
+    address = urlsplit(index_server.config.devpi_url)
+    connection = HTTPConnection(str(address.hostname), address.port, timeout=10)
+    connection.putrequest("POST", "/upload/")
+    connection.putheader("Content-Length", str(1 << 31))
+    connection.endheaders()
+    answer = connection.getresponse()
+    assert answer.status == 413
+    assert answer.reason.startswith("archive-too-large: ")
+    assert answer.read().decode().strip() == answer.reason
+
+
+def test_one_limit_holds_for_gate_checks_and_documentation() -> None:
+    page = (Path(__file__).parents[2] / "docs/reference/vetting-rules.md").read_text()
+    assert ArchiveLimits().archive_bytes == MAX_ARCHIVE_BYTES
+    assert f"More than {MAX_ARCHIVE_BYTES >> 20} MiB" in page
 
 
 def test_malformed_forms_are_refused(index_server: IndexServer) -> None:

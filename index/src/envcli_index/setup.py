@@ -7,6 +7,7 @@ from pathlib import Path
 from envcli_policy.layout import default_layout
 from sqlalchemy import Engine, select
 
+from envcli_index.addresses import INDEX_TARGET, index_document
 from envcli_index.config import IndexConfig
 from envcli_index.credentials import create_credentials
 from envcli_index.database import connect, dependency, read, upgrade
@@ -43,7 +44,9 @@ def initialise(config: IndexConfig, first_party: Path | None) -> str:
     _initialise_devpi(config.devpi_dir)
     engine = connect(config)
     upgrade(engine)
-    root_sha256 = create_repository(config, {LAYOUT_TARGET: default_layout()})
+    root_sha256 = create_repository(
+        config, {LAYOUT_TARGET: default_layout(), INDEX_TARGET: index_document(config)}
+    )
     if first_party is not None and config.first_party is not None:
         _copy_wheels(first_party, config.first_party)
         add_wheels(engine, config, sorted(config.first_party.glob("*.whl")), first_party=True)

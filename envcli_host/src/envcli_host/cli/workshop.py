@@ -25,7 +25,7 @@ def add_verbs(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -
     build.add_argument("--no-isolation", action="store_true", help="use the build system of this environment")
     for name, action, text in (
         ("sign", _sign, "sign the built files without a key of your own"),
-        ("publish", _publish, "sign and upload the built files"),
+        ("publish", _publish, "check, sign and upload the built files"),
         ("status", _status, "show where a published release stands and what vetting observed"),
     ):
         verb = _add(subparsers, name, action, text)
@@ -36,7 +36,7 @@ def add_verbs(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -
             verb.add_argument(
                 "--upload-url",
                 metavar="URL",
-                help="where the index takes uploads; default: ENVCLI_UPLOAD_URL",
+                help="where the index takes uploads; default: ENVCLI_UPLOAD_URL, else what it states",
             )
     subparsers.choices["status"].add_argument(
         "--version", metavar="V", help="another version than the project's"

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from envcli_host.workshop.errors import WorkshopError
+from envcli_host.errors import UsageError
+from envcli_host.workshop.errors import UploadError, WorkshopError
 from envcli_host.workshop.reporting import render_observations
 
 NEEDS_INDEX = frozenset({"dependencies"})
@@ -30,13 +31,16 @@ class LintReport:
 
 
 def lint_files(files: Sequence[Path]) -> LintReport:
-    """Run every check that needs no index on a wheel and, where given, its source archive.
+    """Run what needs no index on a wheel and, where given, its source archive: the upload gate's checks and vetting's.
 
     Raises:
+        UsageError: a file is neither a wheel nor a source archive, or no wheel is among them.
         WorkshopError: the engine is not installed, or a file is missing.
     """
+    _require_distributions(files)
     try:
-        from envcli_vetting import Outcome, Severity, VettingError, run_checks
+        from envcli_vetting import Outcome, Severity, VettingContext, VettingError, run_checks
+        from envcli_vetting.admission import inspect
     except ImportError as error:
         raise WorkshopError(
             "the vetting checks are not installed", remedy="Run: pip install 'envcli-host[workshop]'"
@@ -45,7 +49,9 @@ def lint_files(files: Sequence[Path]) -> LintReport:
         if not file.is_file():
             raise WorkshopError(f"{file} is no file", remedy="Build it with: envcli plugin build")
     try:
-        report = run_checks(list(files))
+        report = run_checks(list(files), VettingContext(observations=inspect(files)))
+    except OSError as error:
+        raise WorkshopError(f"the checks cannot read or write a file: {error}") from error
     except VettingError as error:
         raise WorkshopError(f"the checks could not run: {error}") from error
     silent = tuple(
@@ -67,6 +73,39 @@ def lint_files(files: Sequence[Path]) -> LintReport:
         "not_checked": list(silent),
     }
     return LintReport(document, observations, silent, passed)
+
+
+def require_lint(files: Sequence[Path]) -> None:
+    """Refuse files that the index would refuse.
+
+    Raises:
+        UploadError: a check found an error or could not speak; ``rule`` is that of the first finding.
+        UsageError, WorkshopError: as for ``lint_files``.
+    """
+    report = lint_files(files)
+    if report.passed:
+        return
+    errors = [item for item in report.observations if item["severity"] == "error"]
+    reasons = [f"{item['evidence']} [{item['rule']}]" for item in errors] or list(report.silent)
+    more = f" and {len(reasons) - 1} more" if len(reasons) > 1 else ""
+    raise UploadError(
+        f"the index would refuse this release: {reasons[0]}{more}; nothing was signed or uploaded",
+        remedy="See all of it with: envcli plugin lint",
+        rule=errors[0]["rule"] if errors else "",
+    )
+
+
+def _require_distributions(files: Sequence[Path]) -> None:
+    for file in files:
+        if not file.name.endswith((".whl", ".tar.gz")):
+            raise UsageError(
+                f"{file} is neither a wheel nor a .tar.gz source archive",
+                remedy="Name built files, or none for those in dist/",
+            )
+    if not any(file.suffix == ".whl" for file in files):
+        raise UsageError(
+            "there is no wheel to check", remedy="Name the wheel too: without one no release is vetted"
+        )
 
 
 def render_lint(report: LintReport) -> str:

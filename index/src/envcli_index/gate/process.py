@@ -16,6 +16,7 @@ from sqlalchemy import select
 
 from envcli_index import database as db
 from envcli_index import queue
+from envcli_index.addresses import INDEX_TARGET, index_document
 from envcli_index.config import IndexConfig
 from envcli_index.database import connect, read, upgrade, write
 from envcli_index.devpi_client import DevpiClient
@@ -158,12 +159,13 @@ def _take_down(gate: Gate, job: Job) -> None:
 
 
 def _publish_keys(gate: Gate, job: Job) -> None:  # noqa: ARG001 one signature for all handlers
-    """Pin the enrolled reviewers beside the index's own keys."""
+    """Pin the enrolled reviewers beside the index's own keys, and state the addresses in force."""
     pinned = json.loads(gate.tuf.read(KEYS_TARGET) or b'{"keys": []}')["keys"]
     own = [entry for entry in pinned if entry["role"] in _INDEX_ROLES]
     with read(gate.engine) as connection:
         people = enrolled_keys(connection)
-    gate.tuf.publish({KEYS_TARGET: keys_document([*own, *people])})
+    keys = keys_document([*own, *people])
+    gate.tuf.publish({KEYS_TARGET: keys, INDEX_TARGET: index_document(gate.config)})
 
 
 def _publish_dependency(gate: Gate, job: Job) -> None:
