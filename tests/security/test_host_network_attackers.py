@@ -74,9 +74,19 @@ def test_a_dripping_head_is_given_up() -> None:
         transport.read("projects/index.json", 1000)
 
 
+def test_an_announced_length_above_the_limit_is_refused_at_once(tmp_path: Path) -> None:
+    def answer(connection: socket.socket) -> None:
+        connection.sendall(HEAD + b"1001\r\n\r\n")
+        drip(connection, b"x" * 100)
+
+    with served(answer) as transport, pytest.raises(MarketplaceError, match="more than 1000 bytes"):
+        transport.download("files/x", tmp_path / "x.whl", "0" * 64, 1000)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_huge_announced_length_buys_no_time(tmp_path: Path) -> None:
     def answer(connection: socket.socket) -> None:
-        connection.sendall(HEAD + b"100000000000\r\n\r\n")
+        connection.sendall(HEAD + b"1000000000\r\n\r\n")
         drip(connection, b"x" * 100)
 
     with served(answer) as transport, pytest.raises(MarketplaceError, match="too slow"):
