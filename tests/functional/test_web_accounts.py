@@ -4,11 +4,13 @@ import base64
 import hashlib
 import json
 import secrets
+from importlib.resources import files
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
 from common.site import PASSWORD, URL, Site, SiteClient
+from envcli_web.accounts.passwords import MINIMUM_LENGTH
 from joserfc import jwt
 from joserfc.jwk import KeySet
 from sigstore.oidc import IdentityToken
@@ -41,6 +43,9 @@ def test_sign_up_sign_out_and_sign_in(browser: SiteClient) -> None:
         ("ada", "short", "between 12"),
         ("ada", "aaaaaaaaaaaaaaa", "repeats"),
         ("adalovelace", "AdaLovelace-1815", "contains the user name"),
+        ("ada", "Password1234", "most common"),
+        ("ada", "qwertyuiop 123", "most common"),
+        ("ada", "1Q2w3e4R5t6y", "most common"),
     ],
 )
 def test_a_bad_sign_up_says_why(browser: SiteClient, name: str, password: str, complaint: str) -> None:
@@ -48,6 +53,30 @@ def test_a_bad_sign_up_says_why(browser: SiteClient, name: str, password: str, c
     assert answer.status_code == 400
     assert complaint in answer.text
     assert browser.get("/account").status_code == 302
+
+
+def test_a_common_password_is_refused_at_a_change_too(browser: SiteClient) -> None:
+    browser.sign_up()
+    answer = browser.post(
+        "/account/password", "/account", current=PASSWORD, new="password12345", again="password12345"
+    )
+    assert answer.status_code == 400
+    assert "most common" in answer.text
+
+
+def test_the_list_of_common_passwords_holds_only_what_length_lets_through() -> None:
+    listed = (files("envcli_web.accounts") / "common_passwords.txt").read_text().split()
+    assert 100 < len(listed) == len(set(listed)) <= 200
+    assert all(len(one) >= MINIMUM_LENGTH and len(set(one)) >= 5 and one == one.casefold() for one in listed)
+
+
+def test_pages_name_commands_that_can_be_run_as_they_stand(site: Site, browser: SiteClient) -> None:
+    browser.sign_up()
+    assert "envcli-web admin-code --data DIR/web" in browser.get("/admin/claim").text
+    page = browser.get("/portal").text
+    assert f"envcli index add {site.config.index_url} --root-sha256 " in page
+    assert "envcli login" in page
+    assert f"{site.config.upload_url}/" in page
 
 
 def test_a_taken_name_is_refused_in_any_letter_case(site: Site) -> None:

@@ -6,6 +6,8 @@ Hashing is meant to be slow; without a bound, a burst of sign-ins would take all
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from importlib.resources import files
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -15,6 +17,7 @@ from envcli_web.errors import BusyError
 
 MINIMUM_LENGTH = 12
 MAXIMUM_LENGTH = 256
+COMMON_PASSWORDS = "common_passwords.txt"
 CONCURRENT = 4
 WAIT_SECONDS = 5.0
 
@@ -32,8 +35,16 @@ def _slot() -> Iterator[None]:
         _slots.release()
 
 
+@cache
+def _common_passwords() -> frozenset[str]:
+    return frozenset((files(__package__) / COMMON_PASSWORDS).read_text(encoding="utf-8").split())
+
+
 def check_password_strength(password: str, username: str) -> None:
-    """Refuse a password that is too short, too long, too uniform or the user's name.
+    """Refuse a password that is too short, too long, too uniform, common or made of the user's name.
+
+    Source: NIST SP 800-63B, section 5.1.1.2: length and a list of common passwords, no rules about kinds of
+    characters. Letter case and blanks make a common password no better.
 
     Raises:
         WeakPasswordError: with the rule that was broken.
@@ -44,8 +55,14 @@ def check_password_strength(password: str, username: str) -> None:
         raise WeakPasswordError(f"The password may have at most {MAXIMUM_LENGTH} characters")
     if len(set(password)) < 5:
         raise WeakPasswordError("The password repeats the same few characters")
-    if username.casefold() in password.casefold():
+    folded = password.casefold()
+    if username.casefold() in folded:
         raise WeakPasswordError("The password contains the user name")
+    if {folded, "".join(folded.split())} & _common_passwords():
+        raise WeakPasswordError(
+            "The password is one of the most common ones, which are tried first",
+            remedy="Take a few unrelated words",
+        )
 
 
 def hash_password(password: str) -> str:

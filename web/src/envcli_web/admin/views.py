@@ -15,6 +15,7 @@ from envcli_web.jobs import queue
 from envcli_web.ratelimit import limiter
 
 blueprint = Blueprint("admin", __name__)
+NEW_CODE = "envcli-web admin-code --data DIR/web"  # visitors need not know where the data lie
 
 
 @blueprint.route("/admin/claim", methods=["GET", "POST"])
@@ -24,15 +25,19 @@ def claim() -> ResponseReturnValue:
     """Make the signed-in account an administrator by the one-time code."""
     form = ClaimForm()
     if not form.validate_on_submit():
-        return render_template("admin/claim.html", form=form), 400 if form.is_submitted() else 200
+        return _claim_page(form), 400 if form.is_submitted() else 200
     data = current_app.extensions["envcli_config"].data
     try:
         with write() as session:
             services.claim(session, signed_in_account(), form.code.data, data)
     except WebError as error:
-        return render_template("admin/claim.html", form=form, problem=str(error)), error.status
+        return _claim_page(form, str(error)), error.status
     flash("You are an administrator now. The code cannot be used again.", "success")
     return redirect(url_for("admin.overview"))
+
+
+def _claim_page(form: ClaimForm, problem: str | None = None) -> str:
+    return render_template("admin/claim.html", form=form, problem=problem, command=NEW_CODE)
 
 
 @blueprint.get("/admin")
