@@ -103,6 +103,14 @@ def test_doctor_reports_files_that_others_can_open(installed: Host, capsys: Capt
     assert f"others can read {values} -> chmod 600 {values}" in told
 
 
+def test_doctor_survives_a_broken_project(installed: Host, capsys: Capture) -> None:
+    (installed.project.folder / "config.toml").write_text("[")
+
+    told = said(capsys, "plugin", "doctor", status=0)
+    assert "warning: .envcli/config.toml is not TOML" in told
+    assert "is as installed" in told
+
+
 def test_a_plugin_can_be_removed_on_a_full_disk(
     installed: Host, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 from envcli_host.errors import EnvcliError
 from envcli_host.failures import explain
-from envcli_host.files import PRIVATE_DIRECTORY, PRIVATE_FILE
+from envcli_host.files import PRIVATE_FILE, make_private_folder
 
 MAX_TEXT = 500
 MAX_LINE = 16 * 1024
@@ -70,7 +70,7 @@ class AuditLog:
             ) from error
 
     def _append(self, line: bytes) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True, mode=PRIVATE_DIRECTORY)
+        make_private_folder(self._path.parent)
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         descriptor = os.open(self._path, flags, PRIVATE_FILE)
         try:

@@ -40,7 +40,8 @@ def explain(error: OSError, place: Path | None = None) -> tuple[str, str]:
         place: the file or folder that was worked on; default: the one that the error names.
     """
     place = place or _named(error)
-    number = error.errno or number_in(str(error))
+    behind = error.__cause__ or error.__context__
+    number = error.errno or number_in(str(error)) or (behind.errno if isinstance(behind, OSError) else None)
     if number in _FULL:
         where = f"the disk that holds {place}" if place else _SOMEWHERE
         return f"no space is left on {where}", "Free some and try again"

@@ -14,6 +14,13 @@ PRIVATE_FILE = 0o600
 PRIVATE_DIRECTORY = 0o700
 
 
+def make_private_folder(folder: Path) -> None:
+    """Create a folder and whatever is missing above it, each with mode 0700; one that exists stays as it is."""
+    if not folder.is_dir():
+        make_private_folder(folder.parent)
+        folder.mkdir(mode=PRIVATE_DIRECTORY, exist_ok=True)
+
+
 def write_atomically(path: Path, content: bytes, mode: int = PRIVATE_FILE) -> None:
     """Replace ``path`` by ``content``: temporary file, fsync, rename, fsync of the directory.
 
@@ -29,7 +36,7 @@ def write_atomically(path: Path, content: bytes, mode: int = PRIVATE_FILE) -> No
     target = Path(os.path.realpath(path))
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True, mode=PRIVATE_DIRECTORY)
+        make_private_folder(target.parent)
         _write_new(temporary, content, mode)
         temporary.replace(target)
         _sync_directory(target.parent)
@@ -49,7 +56,7 @@ def locked(path: Path) -> Iterator[None]:
         StorageError: the lock file cannot be opened.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=PRIVATE_DIRECTORY)
+        make_private_folder(path.parent)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, PRIVATE_FILE)
     except OSError as error:
         raise StorageError(f"{path} cannot be locked", error, path.parent) from error

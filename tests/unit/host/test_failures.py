@@ -48,6 +48,17 @@ def test_each_refusal_has_a_cause_and_a_remedy(error: OSError, cause: str, remed
     assert "Errno" not in "".join(found)
 
 
+def test_an_error_without_a_number_is_told_by_the_one_behind_it() -> None:
+    wrapped = OSError("Unable to create a folder")
+    wrapped.__cause__ = OSError(errno.EROFS, "x")
+    assert "mounted read-only" in explain(wrapped, Path("/a"))[0]
+
+
+def test_every_folder_that_is_made_is_private(tmp_path: Path) -> None:
+    files.write_atomically(tmp_path / "a" / "b" / "c", b"")
+    assert [(tmp_path / name).stat().st_mode & 0o777 for name in ("a", "a/b")] == [0o700, 0o700]
+
+
 def test_without_a_place_nothing_is_invented() -> None:
     assert explain(OSError(errno.ENOSPC, "x"))[0] == "no space is left on a disk that envcli writes to"
     assert explain(OSError("odd"))[0] == "odd"

@@ -3,6 +3,7 @@
 import argparse
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from envcli_host.cli.output import escape_controls, print_json, warn
@@ -55,13 +56,21 @@ def _entry(record: "Record", ok: bool | None, reason: str) -> dict[str, object]:
     return {"plugin": record.project, "version": record.version, "ok": ok, "reason": reason}
 
 
+def _value_files() -> list[Path]:
+    """Files of the current project's environments; a broken project is no reason to examine nothing."""
+    try:
+        project = current_project()
+        return [project.file_of(name) for name in project.environments()] if project is not None else []
+    except EnvcliError as error:
+        warn(str(error))
+        return []
+
+
 def run_doctor(arguments: argparse.Namespace) -> int:
     """Examine the host and print every diagnosis."""
     from envcli_host.plugins.doctor import Level, examine
 
-    project = current_project()
-    values = [project.file_of(name) for name in project.environments()] if project is not None else []
-    found = list(examine(HostPaths.from_environment(), values))
+    found = list(examine(HostPaths.from_environment(), _value_files()))
     if arguments.json:
         print_json([asdict(item) for item in found])
     else:

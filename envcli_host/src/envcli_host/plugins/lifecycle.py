@@ -17,7 +17,7 @@ from envcli_host.audit import AuditError, AuditLog
 from envcli_host.config import HostPaths
 from envcli_host.errors import ConfigError
 from envcli_host.failures import explained
-from envcli_host.files import PRIVATE_DIRECTORY
+from envcli_host.files import make_private_folder
 from envcli_host.marketplace.model import Offer, Progress
 from envcli_host.plugins import consent, instances
 from envcli_host.plugins.access import ProjectAccess
@@ -241,7 +241,7 @@ def _download(plan: Planned, paths: HostPaths, progress: Progress | None) -> Sta
     from envcli_host.marketplace.offers import download_offer
 
     offer = plan.offer
-    paths.plugins_dir.mkdir(parents=True, exist_ok=True, mode=PRIVATE_DIRECTORY)
+    make_private_folder(paths.plugins_dir)
     with tempfile.TemporaryDirectory(prefix=".staging-download-", dir=paths.plugins_dir) as folder:
         files = download_offer(offer, Path(folder), progress)
         digests = [offer.wheel.sha256, *(item.sha256 for item in offer.closure)]

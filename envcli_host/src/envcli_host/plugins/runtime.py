@@ -17,7 +17,7 @@ from pathlib import Path
 from envcli_host.config import HostPaths
 from envcli_host.errors import EnvcliError
 from envcli_host.failures import explained
-from envcli_host.files import PRIVATE_DIRECTORY, locked, read_bounded, write_atomically
+from envcli_host.files import locked, make_private_folder, read_bounded, write_atomically
 from envcli_host.plugins import integrity
 from envcli_host.plugins.errors import ModifiedError
 from envcli_host.plugins.store import find_uv
@@ -75,7 +75,7 @@ def _key(sources: list[Path]) -> str:
 
 
 def _build(sources: list[Path], release: Path) -> None:
-    release.parent.mkdir(parents=True, exist_ok=True, mode=PRIVATE_DIRECTORY)
+    make_private_folder(release.parent)
     with tempfile.TemporaryDirectory(dir=release.parent) as scratch:
         made, tree = Path(scratch, "made"), Path(scratch, "made", integrity.TREE)
         for source in sources:
@@ -119,7 +119,7 @@ def install_dependencies(project: str, requirements: tuple[str, ...], paths: Hos
         EnvcliError: uv could not install them; what was there before stays.
     """
     target = paths.data / "linked" / project
-    target.parent.mkdir(parents=True, exist_ok=True, mode=PRIVATE_DIRECTORY)
+    make_private_folder(target.parent)
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
         made = Path(scratch, "guest")
         shutil.copytree(guest_folder(paths), made)

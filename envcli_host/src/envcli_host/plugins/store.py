@@ -13,7 +13,7 @@ from pathlib import Path
 
 from envcli_host.config import HostPaths
 from envcli_host.failures import explain, number_in
-from envcli_host.files import PRIVATE_DIRECTORY, PRIVATE_FILE, write_atomically
+from envcli_host.files import PRIVATE_DIRECTORY, PRIVATE_FILE, make_private_folder, write_atomically
 from envcli_host.plugins import integrity
 from envcli_host.plugins.errors import InstallError
 from envcli_host.plugins.wheels import PluginWheel, read_plugin_wheel, verify_wheel
@@ -70,7 +70,7 @@ def stage(
             remedy="Report it to the index",
         )
     root = final.parent.parent
-    root.mkdir(parents=True, exist_ok=True, mode=PRIVATE_DIRECTORY)
+    make_private_folder(root)
     folder = Path(tempfile.mkdtemp(prefix=".staging-", dir=root))
     try:
         _keep_wheels(folder / WHEELS, (plugin, *closure))
@@ -92,7 +92,7 @@ def commit(staged: StagedRelease, final: Path) -> None:
         InstallError: the place is taken or the move failed.
     """
     try:
-        final.parent.mkdir(parents=True, exist_ok=True, mode=PRIVATE_DIRECTORY)
+        make_private_folder(final.parent)
         staged.folder.rename(final)
         integrity.sign(final)
     except OSError as error:
