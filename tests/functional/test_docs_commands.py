@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -39,3 +40,16 @@ def test_commands_of_the_page_work(page: str, tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+
+
+def test_the_command_that_gathers_first_party_wheels_works(tmp_path: Path) -> None:
+    page = (ROOT / "docs/how-to/run-a-market.md").read_text()
+    (line,) = [one for one in page.splitlines() if one.startswith("$ python3 -m pip wheel")]
+    program, *arguments = shlex.split(line[2:].replace("/srv/first-party", str(tmp_path / "wheels")))
+    assert program == "python3"
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, check=False, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    names = sorted(path.name.split("-")[0] for path in (tmp_path / "wheels").iterdir())
+    assert names == ["envcli_sdk", "pluggy"]
