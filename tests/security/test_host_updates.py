@@ -74,3 +74,24 @@ def test_an_index_that_hides_the_newest_release_downgrades_nobody(
     assert version_of(installed) == "2.0.0"
     assert installed.install(name=f"{NAME}==1.0.0") == 0
     assert version_of(installed) == "1.0.0"
+
+
+def test_an_index_cannot_make_a_release_look_old(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
+    host.release(CODE, manifest())
+    for each in host.index.projects[NAME]["releases"]:
+        each["uploaded"] = "2020-01-01T00:00:00+00:00"
+    host.index.publish()
+    capsys.readouterr()
+
+    assert host.install() == 0
+    assert "younger than the cooldown" in capsys.readouterr().err
+
+
+def test_no_id_is_the_project_of_another_plugin(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
+    name = "envcli-plugin-other"
+    host.release(CODE, manifest(plugin_id="envcli-plugin-demo"), name=name, plugin_id="envcli-plugin-demo")
+    host.release(CODE, manifest(name="demo2"))
+    assert host.install(name=name) == 0
+
+    assert host.install() == 1
+    assert "is taken by envcli-plugin-other" in capsys.readouterr().err

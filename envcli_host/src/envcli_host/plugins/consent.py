@@ -130,7 +130,8 @@ def offer_facts(offer: "Offer", cooldown: timedelta) -> Iterator[str]:
     yield f"publisher: {publisher.name} ({publisher.identity}, vouched for by {publisher.issuer})"
     reviewers = ", ".join(verdict.reviewed_by) or "nobody"
     yield f"verdict: {verdict.result} on {verdict.time_verified:%Y-%m-%d}, reviewed by {reviewers}"
-    age = datetime.now(UTC) - (offer.uploaded or verdict.time_verified)
+    # What the index says of the upload is not signed: it can make a release younger, but never older.
+    age = datetime.now(UTC) - max(offer.uploaded or verdict.time_verified, verdict.time_verified)
     text = f"age: {age.days} days" if age.days else f"age: {max(int(age.total_seconds() // 3600), 0)} hours"
     if age < cooldown:
         text += f"; younger than the cooldown of {cooldown.days} days, so few people have seen it"

@@ -88,7 +88,7 @@ def open_plugin(
     record = Registry.load(paths).find(ref.project)
     if not {*ref.names} <= {name for _, name, _ in record.contributes}:
         raise EnvcliError(
-            f"the verified {record.project} does not contribute {', '.join(ref.names)}, as the copy beside envcli claims",
+            f"the verified {record.project} does not contribute {', '.join(ref.names)}; its copy beside envcli lied",
             remedy=f"Run: pip uninstall {record.project}",
         )
     return start(record, instance, project, paths)

@@ -118,7 +118,7 @@ def verify_names_free(project: str, manifest: PluginManifest, registry: Registry
             continue
         taken = {(kind, name) for kind, name, _ in record.contributes if kind != "event"}
         clash = [f"{c.kind} {c.name}" for c in manifest.contributes if (str(c.kind), c.name) in taken]
-        if record.id == manifest.id or clash:
+        if record.id in {manifest.id, project} or record.project == manifest.id or clash:
             what = clash[0] if clash else f"id {manifest.id}"
             raise InstallError(
                 f"{what} of {project} is taken by {record.project}",
