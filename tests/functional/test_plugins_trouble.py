@@ -137,6 +137,28 @@ def test_a_plugin_can_be_removed_on_a_full_disk(
     assert installed.events("plugin.removed")
 
 
+def test_a_linked_folder_can_be_removed_on_a_full_disk(
+    host: Host, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    folder = host.project.root / "demo"
+    (folder / "demo").mkdir(parents=True)
+    (folder / "pyproject.toml").write_text(FOLDER)
+    (folder / "demo" / "plugin.toml").write_text(manifest())
+    (folder / "demo" / "__init__.py").write_text(CODE)
+    assert main(["plugin", "dev", str(folder), "--yes"]) == 0
+    assert said(capsys, "demo", "x", status=0).startswith("x\n")
+    copies, written = host.paths.data / "guest", files._write_new
+
+    def write(path: Path, content: bytes, mode: int) -> None:
+        if copies.exists():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        written(path, content, mode)
+
+    monkeypatch.setattr(files, "_write_new", write)
+    assert f"removed {NAME} 1" in said(capsys, "plugin", "remove", "demo", status=0)
+    assert not host.registry()
+
+
 def test_a_full_disk_installs_nothing_and_names_no_scratch_file(
     host: Host, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:

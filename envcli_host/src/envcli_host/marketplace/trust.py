@@ -18,6 +18,7 @@ from tuf.ngclient.updater import Updater
 
 from envcli_host.config import HostPaths
 from envcli_host.errors import MarketplaceError, StaleTrustError, VerificationError
+from envcli_host.failures import explain
 from envcli_host.files import PRIVATE_DIRECTORY, locked
 from envcli_host.marketplace.freshness import observe_clock, record_standing
 from envcli_host.marketplace.indexes import IndexRecord, index_dir, read_pinned_root
@@ -161,7 +162,10 @@ def translated(index: IndexRecord) -> Iterator[None]:
             remedy="Nothing was changed; check the fingerprint with the index' operator",
         ) from error
     except OSError as error:
-        raise MarketplaceError(f"the trust metadata of {label} cannot be stored: {error}") from error
+        cause, remedy = explain(error)
+        raise MarketplaceError(
+            f"the trust metadata of {label} cannot be stored: {cause}", remedy=remedy
+        ) from error
 
 
 def _unfetched(label: str, error: DownloadError) -> MarketplaceError:

@@ -16,7 +16,7 @@ from packaging.version import Version
 from envcli_host.audit import AuditError, AuditLog
 from envcli_host.config import HostPaths
 from envcli_host.errors import ConfigError
-from envcli_host.failures import explained
+from envcli_host.failures import StorageError, explained
 from envcli_host.files import make_private_folder
 from envcli_host.marketplace.model import Offer, Progress
 from envcli_host.plugins import consent, instances
@@ -27,7 +27,7 @@ from envcli_host.plugins.instances import InstanceConfig
 from envcli_host.plugins.journal import change
 from envcli_host.plugins.planning import Planned, is_installed, plan_install, verify_fit, verify_names_free
 from envcli_host.plugins.registry import Origin, Record, Registry
-from envcli_host.plugins.runtime import forget_dependencies
+from envcli_host.plugins.runtime import forget_dependencies, make_room
 from envcli_host.plugins.store import PinnedWheel, StagedRelease, commit, discard, find_uv, stage
 from envcli_host.plugins.vault import key_file
 
@@ -126,15 +126,23 @@ def remove(name: str, paths: HostPaths) -> Record:
     if record.origin is Origin.INDEX:
         discard(record.release_dir(paths))
     forget_dependencies(record.project, paths)
+    try:
+        _forget(record, paths)
+    except StorageError:  # nothing of the plugin's own took room: what can be made again gives way
+        make_room(paths)
+        _forget(record, paths)
+    instances.forget(record.id, paths)
+    key_file(record.project, paths).unlink(missing_ok=True)
+    audit.record({"event": "plugin.removed"})
+    return record
+
+
+def _forget(record: Record, paths: HostPaths) -> None:
     with change(paths):
         book = GrantBook.load(paths)
         book.set(record.project, None)
         book.save(paths)
         Registry.load(paths).without(record.project).save(paths)
-    instances.forget(record.id, paths)
-    key_file(record.project, paths).unlink(missing_ok=True)
-    audit.record({"event": "plugin.removed"})
-    return record
 
 
 def origin_changes(offer: Offer, record: Record | None, asked: str | None) -> tuple[str, ...]:

@@ -97,6 +97,12 @@ def _build(sources: list[Path], release: Path) -> None:
             integrity.sign(release)
 
 
+def make_room(paths: HostPaths) -> None:
+    """Remove what is made again when it is needed: the cache, and the copies of the SDK."""
+    for folder in (paths.cache, paths.data / "guest"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def guest_with_dependencies(project: str, paths: HostPaths) -> Path | None:
     """Folder that `install_dependencies` made for a linked plugin, or None."""
     folder = paths.data / "linked" / project
