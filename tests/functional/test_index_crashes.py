@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from common.index_server import IndexServer, Plugin, plugin_wheel, running_index
+from common.index_server import IndexServer, Plugin, automatic_layout, plugin_wheel, running_index
 from envcli_index.administration import verify_tree
 from envcli_index.database import connect, file, job, read
 from sqlalchemy import select
@@ -76,16 +76,17 @@ def assert_fetchable_and_queued(index: IndexServer, plugin: Plugin) -> None:
 
 def test_gate_killed_again_and_again_promotes_everything_once(index: IndexServer) -> None:
     plugins = [plugin_wheel() for _ in range(6)]
-    for plugin in plugins:
-        assert index.upload(plugin).status_code == 200
-        index.vet(plugin, "PASSED")
-    for pause in (0.15, 0.3, 0.45, 0.6):
-        time.sleep(pause)
-        index.stop("gate", signal.SIGKILL)
-        index.start("gate")
-    for plugin in plugins:
-        index.wait_state(plugin, "released")
-        index.wait_page(plugin)
+    with automatic_layout(index):
+        for plugin in plugins:
+            assert index.upload(plugin).status_code == 200
+            index.vet(plugin, "PASSED")
+        for pause in (0.15, 0.3, 0.45, 0.6):
+            time.sleep(pause)
+            index.stop("gate", signal.SIGKILL)
+            index.start("gate")
+        for plugin in plugins:
+            index.wait_state(plugin, "released")
+            index.wait_page(plugin)
     assert verify_tree(index.config.data) == []
     told = [event for event in index.events() if event["type"] == "release.promoted/1"]
     assert sorted(event["subject"] for event in told) == sorted(
@@ -102,13 +103,14 @@ def test_every_process_ends_in_order_and_in_time(index: IndexServer) -> None:
 
 def test_gate_waits_for_a_stopped_devpi_and_timestamp(index: IndexServer) -> None:
     plugin = plugin_wheel()
-    assert index.upload(plugin).status_code == 200
-    index.stop("devpi")
-    index.stop("timestamp")
-    index.vet(plugin, "PASSED")
-    index.wait_state(plugin, "auto-approved")
-    time.sleep(1.0)
-    assert index.get_json(f"/simple/{plugin.project}/") is None
-    index.start("devpi", "timestamp")
-    index.wait_state(plugin, "released")
-    index.wait_page(plugin)
+    with automatic_layout(index):
+        assert index.upload(plugin).status_code == 200
+        index.stop("devpi")
+        index.stop("timestamp")
+        index.vet(plugin, "PASSED")
+        index.wait_state(plugin, "auto-approved")
+        time.sleep(1.0)
+        assert index.get_json(f"/simple/{plugin.project}/") is None
+        index.start("devpi", "timestamp")
+        index.wait_state(plugin, "released")
+        index.wait_page(plugin)

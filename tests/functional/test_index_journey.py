@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-from common.index_server import IndexServer, index_server, plugin_wheel
+from common.index_server import IndexServer, automatic_layout, index_server, plugin_wheel
 from envcli_index.administration import verify_tree
 from envcli_index.reviewer_tools import decide, keygen, take_down
 from envcli_policy.statements import TRANSITION, VSA, KeyRing, parse_statement, verify_envelope
@@ -46,14 +46,24 @@ def test_good_upload_is_staged_and_invisible_until_a_reviewer_approves(index_ser
     assert hashlib.sha256(httpx.get(entry["url"]).content).hexdigest() == plugin.sha256
 
 
-def test_passed_checks_need_no_reviewer_and_failed_ones_reject(index_server: IndexServer) -> None:
+def test_passed_checks_need_a_reviewer_still_and_failed_ones_reject(index_server: IndexServer) -> None:
     good, bad = plugin_wheel(), plugin_wheel()
     for plugin, result in ((good, "PASSED"), (bad, "FAILED")):
         assert index_server.upload(plugin).status_code == 200
         index_server.vet(plugin, result)
-    index_server.wait_state(good, "released")
+    release = index_server.wait_state(good, "needs-human")
+    assert release.reason == "every required check passed; the layout asks for a person's decision"
     index_server.wait_state(bad, "rejected")
     assert index_server.get_json(f"/simple/{bad.project}/") is None
+
+
+def test_an_operator_may_let_clean_passes_through(index_server: IndexServer) -> None:
+    plugin = plugin_wheel()
+    with automatic_layout(index_server):
+        assert index_server.upload(plugin).status_code == 200
+        index_server.vet(plugin, "PASSED")
+        index_server.wait_state(plugin, "released")
+    index_server.wait_page(plugin)
 
 
 def test_rejected_release_stays_invisible_and_takes_no_further_files(index_server: IndexServer) -> None:

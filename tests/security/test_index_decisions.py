@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from common.index_server import IndexServer, Plugin, index_server, plugin_wheel
+from common.index_server import IndexServer, Plugin, automatic_layout, index_server, plugin_wheel
 from envcli_index import database as db
 from envcli_index import queue
 from envcli_index.database import connect, read, utc_now, write
@@ -333,5 +333,6 @@ def test_source_archive_that_came_after_the_checks_is_checked_too(index_server: 
         assert late.status_code == 200, late.text
     index_server.wait_for(queue_is_empty(index_server))
     assert index_server.release(plugin).state == "checking"
-    index_server.vet(plugin, "PASSED")
-    index_server.wait_state(plugin, "released")
+    with automatic_layout(index_server):
+        index_server.vet(plugin, "PASSED")
+        index_server.wait_state(plugin, "released")

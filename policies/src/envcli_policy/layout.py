@@ -106,6 +106,10 @@ class Layout:
     steps: tuple[Step, ...]
     disjoint: tuple[tuple[str, ...], ...] = ()
 
+    def may_waive(self, kind: PredicateKind) -> bool:
+        """Whether some outcome of another step makes every step of this kind unnecessary."""
+        return all(step.unless is not None for step in self.steps if step.predicate is kind)
+
     @classmethod
     def from_json(cls, data: bytes) -> Layout:
         """Parse a layout, for instance the TUF target ``trust/layout.json``.

@@ -45,8 +45,26 @@ def test_a_complete_release_satisfies_the_default_layout() -> None:
     verify_layout(LAYOUT, complete(), [WHEEL, SOURCE])
 
 
-def test_a_clean_pass_needs_no_decision() -> None:
-    verify_layout(LAYOUT, complete("PASSED")[:-1], [WHEEL, SOURCE])
+def waiving() -> bytes:
+    """The default layout, but for an operator who lets clean passes through."""
+    document = json.loads(default_layout())
+    document["steps"][4]["unless"] = {"step": "vet", "field": "result", "allowed": ["PASSED"]}
+    return json.dumps(document).encode()
+
+
+def test_a_clean_pass_still_needs_a_decision_by_default() -> None:
+    assert not LAYOUT.may_waive(PredicateKind.DECISION)
+    with pytest.raises(StepMissingError):
+        verify_layout(LAYOUT, complete("PASSED")[:-1], [WHEEL, SOURCE])
+
+
+def test_an_operator_may_waive_the_decision_after_a_clean_pass() -> None:
+    layout = Layout.from_json(waiving())
+    assert layout.may_waive(PredicateKind.DECISION)
+    assert not layout.may_waive(PredicateKind.PUBLISH)
+    verify_layout(layout, complete("PASSED")[:-1], [WHEEL, SOURCE])
+    with pytest.raises(StepMissingError):
+        verify_layout(layout, complete("WARNED")[:-1], [WHEEL, SOURCE])
 
 
 @pytest.mark.parametrize("missing", range(6))
@@ -131,7 +149,7 @@ def test_a_release_without_files_shows_nothing() -> None:
     ],
 )
 def test_a_layout_with_a_slip_is_refused(path: str, value: Any) -> None:
-    document = json.loads(default_layout())
+    document = json.loads(waiving())
     node: Any = document
     *parents, last = path.split("/")
     for part in parents:

@@ -67,6 +67,8 @@ def _judge_checks(gate: Gate, release: Release) -> bool:
             queue.enqueue(connection, "vet", {"release": release.id}, f"release-{release.id}")
         return False
     action, reason = _VERDICTS.get(str(result.statement.predicate.get("result")), _VERDICTS["FAILED"])
+    if action is Action.PASS and not gate.layout()[0].may_waive(PredicateKind.DECISION):
+        action, reason = Action.REFER, "every required check passed; the layout asks for a person's decision"
     return _move(gate, release, action, reason, VETTING)
 
 
