@@ -320,9 +320,15 @@ def catalog(journey: Journey) -> None:
     holds = ran.shows(
         "Acme Tools", "network:connect", "envcli plugin install", r"0\.1\.0", "approved|passed|vetted"
     )
-    journey.report.claim(
-        "the catalog page shows all of it", ran, holds, ["envcli plugin install", "Acme Tools"]
-    )
+    shown = [
+        "envcli plugin install",
+        "Acme Tools",
+        "<h1>",
+        "<dt>Verdict",
+        "<dt>Reviewed by",
+        "<code>network:connect",
+    ]
+    journey.report.claim("the catalog page shows all of it", ran, holds, shown)
 
 
 def takedown(journey: Journey) -> None:
@@ -337,3 +343,10 @@ def takedown(journey: Journey) -> None:
     ran = journey.user.run("envcli", "validate", "-e", "dev")
     holds = ran.status != 0 and ran.shows("steals what it validates")
     journey.report.claim("after a takedown the host refuses to run it and says why", ran, holds, ["steals"])
+    url = f"{journey.market.web}/plugins/{RULE}"
+    wait_for("the takedown on the site", lambda: journey.user.fetch(url).shows("Taken down"))
+    ran = journey.user.fetch(url)
+    holds = ran.shows("steals what it validates", "severity: critical", "ENVCLI-TD-", "can appeal")
+    journey.report.claim(
+        "and the site says why, and who can appeal", ran, holds, ["steals", "severity:", "appeal"]
+    )
