@@ -3,7 +3,9 @@
 import errno
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from envcli_host.audit import AuditError, AuditLog
@@ -18,6 +20,7 @@ from envcli_host.plugins.runtime import guest_folder
 from envcli_host import files
 
 Capture = pytest.CaptureFixture[str]
+NOBODY = 65534
 
 
 def full(*_: object, **__: object) -> None:
@@ -91,12 +94,23 @@ def test_a_full_disk_under_a_project_is_told(
     assert ".tmp" not in told
 
 
-def test_a_folder_that_may_not_be_written_is_named(tmp_path: Path) -> None:
-    if os.geteuid() == 0:
-        pytest.skip("root may write everywhere")
-    closed = tmp_path / "closed"
-    closed.mkdir(mode=0o500)
+@pytest.fixture
+def closed() -> Iterator[Path]:
+    """A folder that this user may enter and not write; root gives up its right to write everywhere meanwhile."""
+    user = os.geteuid()
+    with TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        folder = Path(name) / "closed"
+        folder.mkdir(mode=0o555)
+        if user == 0:
+            os.seteuid(NOBODY)
+        try:
+            yield folder
+        finally:
+            os.seteuid(user)
 
+
+def test_a_folder_that_may_not_be_written_is_named(closed: Path) -> None:
     with pytest.raises(StorageError, match=r"closed.*this user may not work on .*closed") as caught:
         files.write_atomically(closed / "deeper" / "file", b"")
     assert ".tmp" not in str(caught.value)
