@@ -5,11 +5,12 @@ replaced whole, so that every file that the copied databases know is in the copy
 """
 
 import os
+import shutil
 import sqlite3
 import tarfile
 import tempfile
 from contextlib import closing
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from envcli_web.errors import ConfigurationError
 from envcli_web.market.settings import FILE_NAME
@@ -73,11 +74,32 @@ def restore(file: Path, data: Path) -> int:
         raise ConfigurationError(f"{data} is not empty", remedy="Restore into a new directory")
     try:
         with tarfile.open(file, "r:") as archive:
-            names = archive.getnames()
-            if FILE_NAME not in names:
-                raise ConfigurationError(f"{file} is not a copy of a marketplace")
+            members = archive.getmembers()
+            _check_members(members, file)
             data.mkdir(parents=True, exist_ok=True, mode=0o700)
-            archive.extractall(data, filter="data")
+            for member in members:
+                _unpack(archive, member, data)
     except (tarfile.TarError, FileNotFoundError) as error:
         raise ConfigurationError(f"{file} cannot be unpacked: {error}") from error
-    return len(names)
+    return len(members)
+
+
+def _check_members(members: list[tarfile.TarInfo], file: Path) -> None:
+    """Refuse an archive that is no copy of ours before anything of it is written."""
+    names = [PurePosixPath(member.name) for member in members]
+    if PurePosixPath(FILE_NAME) not in names:
+        raise ConfigurationError(f"{file} is not a copy of a marketplace")
+    for member, name in zip(members, names, strict=True):
+        if not member.isreg() or name.is_absolute() or ".." in name.parts:
+            raise ConfigurationError(f"{file} holds {member.name!r}, which no copy of a marketplace holds")
+
+
+def _unpack(archive: tarfile.TarFile, member: tarfile.TarInfo, data: Path) -> None:
+    target = data / member.name
+    target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    content = archive.extractfile(member)
+    if content is None:
+        raise tarfile.TarError(f"{member.name} has no content")
+    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, member.mode & 0o777)
+    with content, os.fdopen(descriptor, "wb") as out:
+        shutil.copyfileobj(content, out)
