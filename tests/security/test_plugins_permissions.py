@@ -201,7 +201,7 @@ def test_no_link_leads_out_of_a_granted_folder(
     "scope",
     [
         "/",
-        "~/",
+        "{above}",
         "{home}",
         "{home}/data/plugins",
         "{home}/state/audit.jsonl",
@@ -213,13 +213,14 @@ def test_no_link_leads_out_of_a_granted_folder(
     ],
 )
 @pytest.mark.parametrize("permission", ["file:read", "file:write"])
-def test_no_grant_reaches_what_confines_it(
-    host: Host, scope: str, permission: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    scope = scope.replace("{home}", str(tmp_path / "home")).replace("{prefix}", sys.prefix)
+def test_no_grant_reaches_what_confines_it(host: Host, scope: str, permission: str, tmp_path: Path) -> None:
+    scope = (
+        scope.replace("{above}", str(tmp_path))
+        .replace("{home}", str(tmp_path / "home"))
+        .replace("{prefix}", sys.prefix)
+    )
     host.release(GRANTED, manifest((permission, scope)))
     host.install()
-    monkeypatch.setenv("HOME", str(tmp_path))  # as for every user, envcli's own folders lie in the home
 
     assert main(["demo", "get", "dev", "API_KEY"]) == 1
     reason = str(host.events("plugin.refused")[-1]["reason"])
