@@ -182,6 +182,7 @@ def test_a_child_that_hangs_is_replaced(market: Market, part: str) -> None:
 
 def test_a_copy_of_the_running_marketplace_can_be_started(market: Market, tmp_path: Path) -> None:
     copy, restored = tmp_path / "copy.tar", tmp_path / "restored"
+    SiteClient(market.urls["web"]).sign_up("copied")
     done = subprocess.run(
         command("backup", "--data", str(market.data), str(copy)),
         capture_output=True,
@@ -204,7 +205,7 @@ def test_a_copy_of_the_running_marketplace_can_be_started(market: Market, tmp_pa
     try:
         assert again.ready["root_sha256"] == market.ready["root_sha256"]
         browser = SiteClient(again.urls["web"])
-        assert browser.sign_in("boss").status_code == 302
+        assert browser.sign_in("copied").status_code == 302
     finally:
         stop(again)
 
