@@ -78,7 +78,7 @@ def test_the_epoch_is_the_commit_unless_it_is_given(
 
 
 def test_a_build_backend_never_sees_the_token(
-    project: PluginProject, monkeypatch: pytest.MonkeyPatch
+    project: PluginProject, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("ENVCLI_TOKEN", "envcli-secret")
     hook = project.directory / "hatch_build.py"
@@ -87,12 +87,14 @@ def test_a_build_backend_never_sees_the_token(
         "class Hook(BuildHookInterface):\n"
         "    def initialize(self, version, build_data):\n"
         "        assert 'ENVCLI_TOKEN' not in os.environ\n"
+        f"        open({str(tmp_path / 'ran')!r}, 'w').close()\n"
     )
     configuration = project.directory / "pyproject.toml"
     configuration.write_text(configuration.read_text() + "\n[tool.hatch.build.hooks.custom]\n")
     text = configuration.read_text().replace('"tox.ini"]', '"tox.ini", "hatch_build.py"]')
     configuration.write_text(text)
     build(project)
+    assert (tmp_path / "ran").exists()
 
 
 def test_a_failing_backend_is_one_line(project: PluginProject) -> None:
